@@ -1,0 +1,6 @@
+//! The dumps keep their promises: same bytes, right size, right edits.
+
+mod dumpgen;
+mod edits;
+mod golden;
+mod parsed;

@@ -1,0 +1,168 @@
+//! A log's size and root in a form that others can keep and cosign
+//! (SPEC 3.15; C2SP `tlog-checkpoint` and `signed-note`).
+
+use data_encoding::BASE64;
+use sha2::{Digest as _, Sha256};
+
+use crate::ids::{LogHash, RepositoryId, SignerId};
+use crate::seal::{self, BadSignature};
+use crate::secret::SecretKey;
+
+const ORIGIN: &str = "indelible/";
+const DASH: &str = "\u{2014} ";
+
+/// The longest checkpoint that is read, bytes: room for many cosignatures.
+pub const CHECKPOINT_BYTES_MAX: usize = 64 << 10;
+
+/// Why some text is no checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// It is not laid out as a signed note with a checkpoint in it.
+    #[error("it is not a checkpoint in signed-note form")]
+    Layout,
+    /// No line is a signature by the asked key.
+    #[error("the key {} did not sign it", .0.short())]
+    NotSignedBy(SignerId),
+    /// Its signature does not verify.
+    #[error(transparent)]
+    Signature(#[from] BadSignature),
+}
+
+/// A claim of a log's size and root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// Number of leaves.
+    pub size: u64,
+    /// Root over them.
+    pub root: LogHash,
+}
+
+impl Checkpoint {
+    fn origin(&self) -> String {
+        format!("{ORIGIN}{}", self.repository)
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{}\n{}\n{}\n",
+            self.origin(),
+            self.size,
+            BASE64.encode(&self.root.0)
+        )
+    }
+
+    /// The note, signed.
+    pub fn sign(&self, seed: &SecretKey) -> String {
+        let text = self.text();
+        let signer = seal::signer_of(seed);
+        let mut signature = key_hash(&self.origin(), &signer).to_vec();
+        signature.extend_from_slice(&seal::sign_raw(seed, text.as_bytes()));
+        format!(
+            "{text}\n{DASH}{} {}\n",
+            self.origin(),
+            BASE64.encode(&signature)
+        )
+    }
+}
+
+/// The verifier key of `signed-note` with which others check a checkpoint.
+pub fn verifier_key(repository: &RepositoryId, signer: &SignerId) -> String {
+    let origin = format!("{ORIGIN}{repository}");
+    let hash = data_encoding::HEXLOWER.encode(&key_hash(&origin, signer));
+    format!(
+        "{origin}+{hash}+{}",
+        BASE64.encode(&[&[1], &signer.0[..]].concat())
+    )
+}
+
+fn key_hash(name: &str, signer: &SignerId) -> [u8; 4] {
+    let hash = Sha256::new_with_prefix(name)
+        .chain_update(b"\n\x01")
+        .chain_update(signer.0)
+        .finalize();
+    [hash[0], hash[1], hash[2], hash[3]]
+}
+
+/// A note that is laid out rightly; nobody's claim yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParsedCheckpoint {
+    claim: Checkpoint,
+    /// Key name and decoded signature of each signature line.
+    signatures: Vec<(String, Vec<u8>)>,
+}
+
+impl ParsedCheckpoint {
+    /// Parses a note.
+    pub fn parse(note: &str) -> Result<Self, CheckpointError> {
+        Self::parse_note(note).ok_or(CheckpointError::Layout)
+    }
+
+    fn parse_note(note: &str) -> Option<Self> {
+        let (text, signatures) = note.split_once("\n\n")?;
+        let mut lines = text.split('\n');
+        let repository = RepositoryId::from_hex(lines.next()?.strip_prefix(ORIGIN)?)?;
+        let size_text = lines.next()?;
+        let size: u64 = size_text.parse().ok()?;
+        let root = BASE64.decode(lines.next()?.as_bytes()).ok()?;
+        let claim = Checkpoint {
+            repository,
+            size,
+            root: LogHash(root.try_into().ok()?),
+        };
+        if lines.next().is_some() || size.to_string() != size_text {
+            return None;
+        }
+        let signatures = signatures
+            .strip_suffix('\n')?
+            .split('\n')
+            .map(parse_signature)
+            .collect::<Option<_>>()?;
+        Some(Self { claim, signatures })
+    }
+
+    /// What the note claims, to find out whose signature to ask for.
+    pub fn claim(&self) -> &Checkpoint {
+        &self.claim
+    }
+
+    /// The claim, if one of `signers` signed it.
+    pub fn verify(
+        &self,
+        signers: impl IntoIterator<Item = SignerId>,
+    ) -> Result<Checkpoint, CheckpointError> {
+        let origin = self.claim.origin();
+        let mut last = Err(CheckpointError::Layout);
+        for signer in signers {
+            last = self.verify_by(&origin, &signer);
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
+    fn verify_by(&self, origin: &str, signer: &SignerId) -> Result<Checkpoint, CheckpointError> {
+        let hash = key_hash(origin, signer);
+        for (name, signature) in &self.signatures {
+            let Some((stated, bytes)) = signature.split_first_chunk::<4>() else {
+                continue;
+            };
+            let Ok(bytes) = <&[u8; 64]>::try_from(bytes) else {
+                continue;
+            };
+            if name == origin && *stated == hash {
+                seal::verify_raw(signer, self.claim.text().as_bytes(), bytes)?;
+                return Ok(self.claim);
+            }
+        }
+        Err(CheckpointError::NotSignedBy(*signer))
+    }
+}
+
+fn parse_signature(line: &str) -> Option<(String, Vec<u8>)> {
+    let (name, signature) = line.strip_prefix(DASH)?.split_once(' ')?;
+    Some((name.to_owned(), BASE64.decode(signature.as_bytes()).ok()?))
+}

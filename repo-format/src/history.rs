@@ -1,0 +1,325 @@
+//! Reads a whole log: which objects are entries, what the leaves are, and what
+//! is wrong (SPEC 3.4, 3.12, 3.13).
+//!
+//! Nothing found here stops a reader. Junk is void, a hole is reported, a
+//! contradiction is reported, and every valid entry stays usable: the log must
+//! survive whoever may create objects in the store.
+
+use std::collections::BTreeMap;
+
+use crate::authority::{Authority, GenesisError, Void};
+use crate::entry::Entry;
+use crate::ids::LogHash;
+use crate::limits::LOG_GAP_END;
+use crate::merkle::{Frontier, leaf_hash};
+
+/// Something about the log that its operator must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogProblem {
+    /// An object that is no valid entry, and never was one.
+    Void {
+        /// Its number.
+        number: u64,
+        /// Its leaf hash, by which it can be acknowledged.
+        leaf: LogHash,
+        /// Why.
+        reason: Void,
+    },
+    /// An object that is no valid entry, where another was committed.
+    Damaged {
+        /// Its number.
+        number: u64,
+        /// Why it is no valid entry now.
+        reason: Void,
+    },
+    /// Numbers without an object, below a valid entry or below what is
+    /// remembered.
+    Removed {
+        /// The first number.
+        first: u64,
+        /// The last number.
+        last: u64,
+    },
+    /// An entry that states another leaf or root than the log shows, with
+    /// nothing else to explain it.
+    OtherHistory {
+        /// The first such entry.
+        first: u64,
+        /// The last of those that follow each other.
+        last: u64,
+    },
+    /// Objects beyond the end of the log.
+    Beyond {
+        /// The first number.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// How the log compares with what a client remembers of it (SPEC 3.13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuity {
+    /// Nothing is remembered: freshness is unverified.
+    Unpinned,
+    /// The log extends what is remembered.
+    Extends,
+    /// The log is what is remembered, less its end: rolled back, or a mirror
+    /// that is behind.
+    Behind {
+        /// Entries that the store shows.
+        shown: u64,
+        /// Entries that are remembered.
+        remembered: u64,
+    },
+    /// A remembered leaf is another one now.
+    Forked {
+        /// The first number that differs.
+        at: u64,
+    },
+}
+
+/// A log, read and judged.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The keys, as of the end.
+    pub authority: Authority,
+    /// The valid entries by number.
+    pub entries: BTreeMap<u64, Entry>,
+    /// The leaf of every number, as SPEC 3.4 has it. Its length is the log's size.
+    pub leaves: Vec<LogHash>,
+    /// What is wrong, ascending by number.
+    pub problems: Vec<LogProblem>,
+    /// How it compares with what is remembered.
+    pub continuity: Continuity,
+}
+
+/// What stands at one number.
+enum Slot {
+    Valid(Box<Entry>),
+    Void(Void, LogHash),
+    Absent,
+}
+
+impl Slot {
+    fn valid(&self) -> Option<&Entry> {
+        match self {
+            Self::Valid(entry) => Some(entry),
+            Self::Void(..) | Self::Absent => None,
+        }
+    }
+}
+
+impl History {
+    /// Reads the objects of a log, given ascending by number with their bytes
+    /// (at most [`LEAF_BYTES_MAX`](crate::limits::LEAF_BYTES_MAX) of each).
+    ///
+    /// `remembered` is the leaves that a client saw before, or empty. Fails only
+    /// if there is no genesis.
+    pub fn read<'a>(
+        objects: impl IntoIterator<Item = (u64, &'a [u8])>,
+        remembered: &[LogHash],
+    ) -> Result<Self, GenesisError> {
+        let mut objects = objects.into_iter().peekable();
+        let genesis = match objects.next_if(|(number, _)| *number == 0) {
+            Some((_, bytes)) => bytes,
+            None => &[],
+        };
+        let (mut authority, entry) = Authority::begin(genesis)?;
+        let mut slots = vec![Slot::Valid(Box::new(entry))];
+        let mut problems = Vec::new();
+        while let Some((number, bytes)) = objects.next() {
+            let absent = number - slots.len() as u64;
+            if absent >= LOG_GAP_END {
+                problems.push(LogProblem::Beyond {
+                    first: number,
+                    count: 1 + objects.count() as u64,
+                });
+                break;
+            }
+            slots.extend((0..absent).map(|_| Slot::Absent));
+            slots.push(match authority.admit(number, bytes) {
+                Ok(entry) => Slot::Valid(Box::new(entry)),
+                Err(reason) => Slot::Void(reason, leaf_hash(bytes)),
+            });
+        }
+        let leaves = leaves(&slots, remembered);
+        judge(&slots, &leaves, &mut problems);
+        let continuity = compare(&slots, &leaves, remembered, &mut problems);
+        problems.sort_by_key(LogProblem::first);
+        let entries = slots
+            .into_iter()
+            .zip(0..)
+            .filter_map(|(slot, number)| match slot {
+                Slot::Valid(entry) => Some((number, *entry)),
+                Slot::Void(..) | Slot::Absent => None,
+            })
+            .collect();
+        Ok(Self {
+            authority,
+            entries,
+            leaves,
+            problems,
+            continuity,
+        })
+    }
+
+    /// Number of leaves.
+    pub fn size(&self) -> u64 {
+        self.leaves.len() as u64
+    }
+
+    /// Root over all leaves.
+    pub fn root(&self) -> LogHash {
+        self.root_at(self.size()).expect("the log has its own size")
+    }
+
+    /// Root over the first `size` leaves, if there are so many.
+    pub fn root_at(&self, size: u64) -> Option<LogHash> {
+        let leaves = self.leaves.get(..usize::try_from(size).ok()?)?;
+        let mut frontier = Frontier::new();
+        frontier.extend(leaves.iter().copied());
+        Some(frontier.root())
+    }
+}
+
+impl LogProblem {
+    /// The first number that it is about.
+    pub fn first(&self) -> u64 {
+        match self {
+            Self::Void { number, .. } | Self::Damaged { number, .. } => *number,
+            Self::Removed { first, .. }
+            | Self::OtherHistory { first, .. }
+            | Self::Beyond { first, .. } => *first,
+        }
+    }
+}
+
+/// The leaves of SPEC 3.4.
+fn leaves(slots: &[Slot], remembered: &[LogHash]) -> Vec<LogHash> {
+    let stated = |n: usize| {
+        slots
+            .get(n + 1)
+            .and_then(Slot::valid)
+            .map(|next| next.header().previous)
+    };
+    let leaf = |n: usize| match (&slots[n], stated(n)) {
+        (Slot::Valid(entry), _) => entry.leaf(),
+        (_, Some(committed)) => committed,
+        (slot, None) => match (remembered.get(n), slot) {
+            (Some(known), _) => *known,
+            (None, Slot::Void(_, observed)) => *observed,
+            (None, _) => leaf_hash(b""),
+        },
+    };
+    // A client that remembers more than the store shows goes on from there.
+    let beyond = remembered.get(slots.len()..).unwrap_or_default();
+    (0..slots.len())
+        .map(leaf)
+        .chain(beyond.iter().copied())
+        .collect()
+}
+
+/// Finds void, damaged and removed entries, and other histories.
+fn judge(slots: &[Slot], leaves: &[LogHash], problems: &mut Vec<LogProblem>) {
+    let mut frontier = Frontier::new();
+    let last_valid = slots
+        .iter()
+        .rposition(|slot| slot.valid().is_some())
+        .unwrap_or(0);
+    let mut explained = false;
+    for (n, slot) in slots.iter().enumerate() {
+        let number = n as u64;
+        match slot {
+            Slot::Void(reason, observed) if *observed == leaves[n] => {
+                problems.push(LogProblem::Void {
+                    number,
+                    leaf: *observed,
+                    reason: reason.clone(),
+                });
+            }
+            Slot::Void(reason, _) => problems.push(LogProblem::Damaged {
+                number,
+                reason: reason.clone(),
+            }),
+            Slot::Absent if n < last_valid => {
+                removed(problems, number);
+                // The leaves of a hole are not all known: what was signed
+                // beyond it can't be checked against them.
+                explained = true;
+            }
+            Slot::Valid(entry) if n > 0 => {
+                let header = entry.header();
+                let other = header.previous != leaves[n - 1]
+                    || (header.root != frontier.root() && !explained);
+                if other {
+                    other_history(problems, number);
+                }
+            }
+            // Genesis states nothing of others; a hole behind the last valid
+            // entry is where the log ends.
+            Slot::Valid(_) | Slot::Absent => {}
+        }
+        frontier.push(leaves[n]);
+    }
+}
+
+/// Adds a number to the last hole, or begins one.
+fn removed(problems: &mut Vec<LogProblem>, number: u64) {
+    match problems.last_mut() {
+        Some(LogProblem::Removed { last, .. }) if *last + 1 == number => *last = number,
+        _ => problems.push(LogProblem::Removed {
+            first: number,
+            last: number,
+        }),
+    }
+}
+
+fn other_history(problems: &mut Vec<LogProblem>, number: u64) {
+    match problems.last_mut() {
+        Some(LogProblem::OtherHistory { last, .. }) if *last + 1 == number => *last = number,
+        _ => problems.push(LogProblem::OtherHistory {
+            first: number,
+            last: number,
+        }),
+    }
+}
+
+fn compare(
+    slots: &[Slot],
+    leaves: &[LogHash],
+    remembered: &[LogHash],
+    problems: &mut Vec<LogProblem>,
+) -> Continuity {
+    if remembered.is_empty() {
+        return Continuity::Unpinned;
+    }
+    let differs = |n: &usize| slots.get(*n).is_some_and(|_| leaves[*n] != remembered[*n]);
+    if let Some(at) = (0..remembered.len()).find(differs) {
+        return Continuity::Forked { at: at as u64 };
+    }
+    let shown = slots
+        .iter()
+        .rposition(|slot| !matches!(slot, Slot::Absent))
+        .map_or(0, |n| n + 1);
+    if shown < remembered.len() {
+        return Continuity::Behind {
+            shown: shown as u64,
+            remembered: remembered.len() as u64,
+        };
+    }
+    let last_valid = slots
+        .iter()
+        .rposition(|slot| slot.valid().is_some())
+        .unwrap_or(0);
+    let tail = slots
+        .iter()
+        .enumerate()
+        .take(remembered.len())
+        .skip(last_valid);
+    for (n, _) in tail.filter(|(_, slot)| matches!(slot, Slot::Absent)) {
+        removed(problems, n as u64);
+    }
+    Continuity::Extends
+}

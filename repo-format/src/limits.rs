@@ -1,0 +1,52 @@
+//! Upper bounds of everything that a store can claim (SPEC 11).
+//!
+//! A length that was read is compared with its limit before memory is taken by
+//! it, so hostile bytes can't make a reader allocate more than these say.
+
+/// A log entry, bytes.
+pub const ENTRY_BYTES_MAX: usize = 65_536;
+/// How much of a log object its leaf hash covers, bytes: one more than a valid
+/// entry has, so that a longer object differs from every entry.
+pub const LEAF_BYTES_MAX: usize = ENTRY_BYTES_MAX + 1;
+/// So many successive numbers without an object end a log.
+pub const LOG_GAP_END: u64 = 1_024;
+/// Plaintext of a data chunk, bytes.
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// Plaintext of a page or a node, bytes.
+pub const NODE_CHUNK_BYTES_MAX: usize = 4 << 20;
+/// A pack, bytes.
+pub const PACK_BYTES_MAX: usize = 32 << 20;
+/// Chunks of a pack.
+pub const PACK_CHUNKS_MAX: usize = 8_192;
+/// Other packs in the table of a directory.
+pub const DIRECTORY_PACKS_MAX: usize = 4_096;
+/// Depth of a delta chunk.
+pub const DELTA_DEPTH_MAX: u8 = 16;
+/// Bases of a delta chunk.
+pub const DELTA_BASES_MAX: usize = 4;
+/// A commit body, bytes.
+pub const COMMIT_BYTES_MAX: usize = 64 << 20;
+/// A sealed manifest, bytes.
+pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// A sealed reach, bytes.
+pub const REACH_BYTES_MAX: usize = 16 << 20;
+/// New packs of one commit.
+pub const COMMIT_PACKS_MAX: usize = 917_504;
+/// Items of a node.
+pub const NODE_ITEMS_MAX: usize = 1_024;
+/// Level of a node.
+pub const NODE_LEVEL_MAX: u8 = 7;
+/// Record section of a page, bytes.
+pub const PAGE_RECORDS_BYTES_MAX: usize = 1 << 20;
+/// A key bundle, bytes.
+pub const BUNDLE_BYTES_MAX: usize = 16 << 10;
+/// NAME patterns of a key.
+pub const PATTERNS_MAX: usize = 64;
+/// A path in a snapshot, bytes.
+pub const PATH_BYTES_MAX: usize = 4_096;
+/// One component of a path, bytes.
+pub const COMPONENT_BYTES_MAX: usize = 255;
+/// Target of a symbolic link, bytes.
+pub const SYMLINK_BYTES_MAX: usize = 4_095;
+/// A NAME or a NAME pattern, bytes.
+pub const NAME_BYTES_MAX: usize = 128;

@@ -1,0 +1,187 @@
+//! Paths inside a snapshot (SPEC 8.4).
+//!
+//! A path that can leave the directory it is restored to can't be made: no
+//! absolute path, no `..`, no empty component, no zero byte. The order puts what
+//! is below a directory together.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use crate::limits::{COMPONENT_BYTES_MAX, PATH_BYTES_MAX};
+
+/// Why some bytes are no path of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// Empty, or over 4,096 bytes.
+    #[error("it has {0} bytes, and 1 to {PATH_BYTES_MAX} are allowed")]
+    Length(usize),
+    /// A component over 255 bytes.
+    #[error("a component has {0} bytes, and at most {COMPONENT_BYTES_MAX} are allowed")]
+    Component(usize),
+    /// A component that is empty (as in absolute paths), `.` or `..`.
+    #[error("a component is empty, '.' or '..'")]
+    Relative,
+    /// A zero byte.
+    #[error("it holds a zero byte")]
+    Zero,
+}
+
+/// A checked path: components of any bytes, separated by `/`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct EntryPath(Vec<u8>);
+
+impl EntryPath {
+    /// Takes checked bytes as a path.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, PathError> {
+        let bytes = bytes.into();
+        if bytes.is_empty() || bytes.len() > PATH_BYTES_MAX {
+            return Err(PathError::Length(bytes.len()));
+        }
+        if bytes.contains(&0) {
+            return Err(PathError::Zero);
+        }
+        for component in bytes.split(|&b| b == b'/') {
+            if matches!(component, b"" | b"." | b"..") {
+                return Err(PathError::Relative);
+            }
+            if component.len() > COMPONENT_BYTES_MAX {
+                return Err(PathError::Component(component.len()));
+            }
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The path's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Its components, from the top.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.0.split(|&b| b == b'/')
+    }
+
+    /// The path of the directory that it stands in, if it has one.
+    pub fn parent(&self) -> Option<Self> {
+        let at = self.0.iter().rposition(|&b| b == b'/')?;
+        Some(Self(self.0[..at].to_vec()))
+    }
+
+    /// Whether it is `other` or stands below it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        match self.0.strip_prefix(other.0.as_slice()) {
+            Some(rest) => rest.is_empty() || rest[0] == b'/',
+            None => false,
+        }
+    }
+}
+
+impl Ord for EntryPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // No path holds a zero byte, so '/' can take its rank.
+        let rank = |&byte: &u8| if byte == b'/' { 0 } else { byte };
+        self.0.iter().map(rank).cmp(other.0.iter().map(rank))
+    }
+}
+
+impl PartialOrd for EntryPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for EntryPath {
+    /// For people: bytes that are not UTF-8 and control characters are escaped,
+    /// so that a name can't drive a terminal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c.is_control() {
+                    write!(f, "{}", c.escape_default())?;
+                } else {
+                    write!(f, "{c}")?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for EntryPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EntryPath({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(bytes: &[u8]) -> EntryPath {
+        EntryPath::new(bytes).unwrap()
+    }
+
+    /// No path leads out of where it is restored to.
+    ///
+    /// Method: one path for each way out.
+    #[test]
+    fn escapes_are_refused() {
+        for bad in [
+            &b"/etc"[..],
+            b"..",
+            b"a/../b",
+            b"a//b",
+            b"a/",
+            b".",
+            b"./a",
+            b"a/.",
+        ] {
+            assert_eq!(EntryPath::new(bad), Err(PathError::Relative), "{bad:?}");
+        }
+        assert_eq!(EntryPath::new(&b""[..]), Err(PathError::Length(0)));
+        assert_eq!(EntryPath::new(&b"a\0"[..]), Err(PathError::Zero));
+        assert_eq!(
+            EntryPath::new(vec![b'a'; 256]),
+            Err(PathError::Component(256))
+        );
+        assert_eq!(
+            EntryPath::new(vec![b'/'; 4_097]),
+            Err(PathError::Length(4_097))
+        );
+    }
+
+    /// What is below a directory stands directly behind it.
+    ///
+    /// Method: sort names that plain byte order would put between.
+    #[test]
+    fn subtrees_stand_together() {
+        let mut paths = [
+            path(b"a-b"),
+            path(b"a/z"),
+            path(b"a"),
+            path(b"a/b/c"),
+            path(b"a.b"),
+            path(b"a/b"),
+        ];
+        paths.sort();
+        let order: Vec<String> = paths.iter().map(ToString::to_string).collect();
+        assert_eq!(order, ["a", "a/b", "a/b/c", "a/z", "a-b", "a.b"]);
+        assert!(path(b"a/b").is_within(&path(b"a")));
+        assert!(!path(b"ab").is_within(&path(b"a")));
+    }
+
+    /// A name can't send escape sequences to a terminal.
+    ///
+    /// Method: show one that would.
+    #[test]
+    fn display_is_harmless() {
+        assert_eq!(
+            path(b"\x1b[2J\xff\xc3\xa9").to_string(),
+            "\\u{1b}[2J\\xff\u{e9}"
+        );
+    }
+}
