@@ -1,1 +1,41 @@
-//! x
+//! The engine of Indelible: snapshot, restore and verify over an append-only
+//! store.
+//!
+//! A library that never prints, reads no environment and asks no clock of its
+//! own: what it needs is passed in ([`mod@env`]), what happens on the way is told to
+//! a [`progress::Progress`], and failures are typed.
+//!
+//! Lower modules know nothing of higher ones:
+//!
+//! | layer | modules |
+//! |---|---|
+//! | ground | [`mod@env`], [`progress`], [`cancel`] |
+//! | objects | [`store`] |
+//! | nouns of the repository | [`log`], [`keys`], [`pack`], [`tree`], [`index`] |
+//! | what a client keeps | [`state`] |
+//! | cutting | [`chunker`] |
+//! | reading | [`read`] |
+//! | a repository, opened | [`repository`] |
+//! | what a person asks for | [`snapshot`], [`restore`], [`verify`], with [`source`] and [`target`] |
+//!
+//! Snapshot code holds a [`store::AppendStore`], which can't overwrite and can't
+//! delete; nothing in this crate calls for more.
+
+pub mod cancel;
+pub mod chunker;
+pub mod env;
+pub mod index;
+pub mod keys;
+pub mod log;
+pub mod pack;
+pub mod progress;
+pub mod read;
+pub mod repository;
+pub mod restore;
+pub mod snapshot;
+pub mod source;
+pub mod state;
+pub mod store;
+pub mod target;
+pub mod tree;
+pub mod verify;

@@ -311,11 +311,15 @@ impl Authority {
                 by: grant.revoked.map_or(by, |known| known.by),
                 distrust_from: earlier,
             });
+            // A child that was revoked by itself may have been trusted until
+            // later; now it is distrusted from its first entry on.
             let children = self.grants.iter().filter(|(id, child)| {
                 **id != subject
                     && child.by == subject
                     && child.entry >= distrust_from
-                    && child.revoked.is_none()
+                    && child
+                        .revoked
+                        .is_none_or(|known| known.distrust_from > child.entry)
             });
             pending.extend(
                 children

@@ -106,7 +106,7 @@ impl ParsedCheckpoint {
         let repository = RepositoryId::from_hex(lines.next()?.strip_prefix(ORIGIN)?)?;
         let size_text = lines.next()?;
         let size: u64 = size_text.parse().ok()?;
-        let root = BASE64.decode(lines.next()?.as_bytes()).ok()?;
+        let root = decode_base64(lines.next()?)?;
         let claim = Checkpoint {
             repository,
             size,
@@ -164,5 +164,12 @@ impl ParsedCheckpoint {
 
 fn parse_signature(line: &str) -> Option<(String, Vec<u8>)> {
     let (name, signature) = line.strip_prefix(DASH)?.split_once(' ')?;
-    Some((name.to_owned(), BASE64.decode(signature.as_bytes()).ok()?))
+    Some((name.to_owned(), decode_base64(signature)?))
+}
+
+/// Reads base64 in the form in which it is written: the decoder also takes
+/// padding between groups, and two texts must not stand for one claim.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let bytes = BASE64.decode(text.as_bytes()).ok()?;
+    (BASE64.encode(&bytes) == text).then_some(bytes)
 }

@@ -193,9 +193,8 @@ fn decode_record(cursor: &mut Cursor<'_>, pack_count: usize) -> Result<Record, L
     )?;
     let (depth, base_count) = (cursor.u8(FIELD)?, cursor.u8(FIELD)?);
     let (depths, counts): ((u8, u8), (usize, usize)) = match coding {
-        Coding::Raw | Coding::Zstd => ((0, 0), (0, 0)),
         Coding::Unsupported(Coding::DELTA) => ((1, DELTA_DEPTH_MAX), (1, DELTA_BASES_MAX)),
-        Coding::Unsupported(_) => ((0, DELTA_DEPTH_MAX), (0, DELTA_BASES_MAX)),
+        Coding::Raw | Coding::Zstd | Coding::Unsupported(_) => ((0, 0), (0, 0)),
     };
     within(
         depth.into(),

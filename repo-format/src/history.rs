@@ -89,6 +89,8 @@ pub struct History {
     pub entries: BTreeMap<u64, Entry>,
     /// The leaf of every number, as SPEC 3.4 has it. Its length is the log's size.
     pub leaves: Vec<LogHash>,
+    /// Where a writer appends (SPEC 9.3).
+    pub next: u64,
     /// What is wrong, ascending by number.
     pub problems: Vec<LogProblem>,
     /// How it compares with what is remembered.
@@ -148,6 +150,7 @@ impl History {
         judge(&slots, &leaves, &mut problems);
         let continuity = compare(&slots, &leaves, remembered, &mut problems);
         problems.sort_by_key(LogProblem::first);
+        let next = next(&slots, remembered.len());
         let entries = slots
             .into_iter()
             .zip(0..)
@@ -160,6 +163,7 @@ impl History {
             authority,
             entries,
             leaves,
+            next,
             problems,
             continuity,
         })
@@ -219,6 +223,23 @@ fn leaves(slots: &[Slot], remembered: &[LogHash]) -> Vec<LogHash> {
         .map(leaf)
         .chain(beyond.iter().copied())
         .collect()
+}
+
+/// The first absent number above every valid entry that is not remembered.
+fn next(slots: &[Slot], remembered: usize) -> u64 {
+    let last_valid = slots
+        .iter()
+        .rposition(|slot| slot.valid().is_some())
+        .unwrap_or(0);
+    let from = remembered.max(last_valid + 1);
+    let absent = |n: &usize| {
+        slots
+            .get(*n)
+            .is_none_or(|slot| matches!(slot, Slot::Absent))
+    };
+    (from..=from.max(slots.len()))
+        .find(absent)
+        .expect("a log has fewer objects than numbers") as u64
 }
 
 /// Finds void, damaged and removed entries, and other histories.

@@ -108,7 +108,12 @@ fn unarmour(text: &str) -> Option<Vec<u8>> {
     if last.is_empty() || last.len() > LINE || full.iter().any(|line| line.len() != LINE) {
         return None;
     }
-    data_encoding::BASE64
-        .decode(Zeroizing::new(lines.concat()).as_bytes())
-        .ok()
+    let base64 = Zeroizing::new(lines.concat());
+    // The decoder also takes padding between groups, which would be a second
+    // text of the same bytes: only the last two characters may be padding.
+    let padding = base64.find('=').unwrap_or(base64.len());
+    if base64.len() - padding > 2 {
+        return None;
+    }
+    data_encoding::BASE64.decode(base64.as_bytes()).ok()
 }

@@ -248,6 +248,25 @@ impl TreeEntry {
     }
 }
 
+/// Checks an entry against the one before it.
+///
+/// What is below a path stands directly behind it, so the one before is the only
+/// one that it can wrongly be below.
+fn check_order(before: &TreeEntry, entry: &TreeEntry) -> Result<(), LayoutError> {
+    if before.path >= entry.path {
+        return Err(LayoutError::NotAscending {
+            field: "paths of the page",
+        });
+    }
+    let directory = matches!(before.kind, EntryKind::Directory { .. });
+    if entry.path.is_within(&before.path) && !directory {
+        return Err(LayoutError::NotCanonical {
+            field: "path of an entry",
+        });
+    }
+    Ok(())
+}
+
 /// A part of the entry list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
@@ -284,10 +303,8 @@ impl Page {
         let mut entries: Vec<TreeEntry> = Vec::new();
         while records.remaining() > 0 {
             let entry = TreeEntry::decode(&mut records)?;
-            if entries.last().is_some_and(|last| last.path >= entry.path) {
-                return Err(LayoutError::NotAscending {
-                    field: "paths of the page",
-                });
+            if let Some(last) = entries.last() {
+                check_order(last, &entry)?;
             }
             entries.push(entry);
         }

@@ -5,7 +5,7 @@
 //! is below a directory together.
 
 use std::cmp::Ordering;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::limits::{COMPONENT_BYTES_MAX, PATH_BYTES_MAX};
 
@@ -92,22 +92,9 @@ impl PartialOrd for EntryPath {
 }
 
 impl fmt::Display for EntryPath {
-    /// For people: bytes that are not UTF-8 and control characters are escaped,
-    /// so that a name can't drive a terminal.
+    /// For people, as [`shown`] does it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control() {
-                    write!(f, "{}", c.escape_default())?;
-                } else {
-                    write!(f, "{c}")?;
-                }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
+        shown(&self.0).fmt(f)
     }
 }
 
@@ -115,6 +102,31 @@ impl fmt::Debug for EntryPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EntryPath({self})")
     }
+}
+
+/// A name of any bytes, made fit for a message to a person.
+///
+/// Backslashes, bytes that are not UTF-8 and whatever is not printable are
+/// escaped: a terminal would obey a control character, and a text direction
+/// override would make one name look like another.
+pub fn shown(bytes: &[u8]) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        for chunk in bytes.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                // Debug escaping knows what is printable; quotes it would
+                // escape too, though they are harmless here.
+                if matches!(character, '\'' | '"') {
+                    f.write_char(character)?;
+                } else {
+                    write!(f, "{}", character.escape_debug())?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -174,14 +186,19 @@ mod tests {
         assert!(!path(b"ab").is_within(&path(b"a")));
     }
 
-    /// A name can't send escape sequences to a terminal.
+    /// A name can't drive a terminal nor pass for another one.
     ///
-    /// Method: show one that would.
+    /// Method: show an escape sequence, a text direction override, and an escape
+    /// that was typed out; quotes and letters stay as they are.
     #[test]
     fn display_is_harmless() {
         assert_eq!(
             path(b"\x1b[2J\xff\xc3\xa9").to_string(),
             "\\u{1b}[2J\\xff\u{e9}"
+        );
+        assert_eq!(
+            path("no\u{202e}such 'a\\xff\"".as_bytes()).to_string(),
+            "no\\u{202e}such 'a\\\\xff\""
         );
     }
 }

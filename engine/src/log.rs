@@ -1,0 +1,281 @@
+//! Reads the log from a store, and appends to it.
+//!
+//! What the objects mean is judged in [`indelible_format::history`]; this module
+//! fetches them, and creates the next one. Creating `log/<n>` exclusively is the
+//! one and only commit. Why an append is safe (SPEC 9.3, 9.4):
+//!
+//! - a draft is signed for one number and one root, and never written elsewhere;
+//! - a retry at a number sends identical bytes;
+//! - "created" is believed only when the oldest version is our own bytes;
+//! - the next number is tried only after another object was seen at this one,
+//!   and the log was read again;
+//! - an answer that stays unclear is an error of its own, never a success.
+//!
+//! This module never deletes and never fills a gap.
+
+use std::collections::BTreeMap;
+
+use indelible_format::authority::GenesisError;
+use indelible_format::history::{Continuity, History};
+use indelible_format::ids::LogHash;
+use indelible_format::limits::LEAF_BYTES_MAX;
+use indelible_format::rights::Kind;
+
+use crate::store::{
+    AppendStore, Area, ErrorClass, Listed, ObjectKey, PutOutcome, ReadStore, StoreError,
+};
+
+/// How often an unclear answer is asked again before it counts as unknown.
+const UNCLEAR_TRIES: u32 = 4;
+/// How many lost races one append endures. Each means that somebody else
+/// committed, so a limit is reached only by a log under attack.
+const RACES_MAX: u32 = 1_000;
+
+/// Why a log can't be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// There is no log there.
+    #[error("there is no repository at {location}")]
+    NoRepository {
+        /// Where was looked.
+        location: String,
+    },
+    /// There is a log without a genesis entry that this release can read.
+    #[error("the repository at {location} can't be read")]
+    Genesis {
+        /// Where was looked.
+        location: String,
+        /// Why.
+        source: GenesisError,
+    },
+    /// The store failed.
+    #[error("the log could not be read")]
+    Store(#[from] StoreError),
+}
+
+/// Why an entry was not appended, or may not have been.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError<E: std::error::Error + 'static> {
+    /// The entry could not be made for the log as it stands now.
+    #[error(transparent)]
+    Draft(E),
+    /// The log must not be appended to by this release.
+    #[error(
+        "entry {number} ({kind}) must be understood before anything is added, and this release does not know it"
+    )]
+    NewerRelease {
+        /// The critical entry.
+        number: u64,
+        /// Its kind.
+        kind: Kind,
+    },
+    /// The log could not be read again.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The store refused: nothing was created.
+    #[error("the log entry could not be created")]
+    Store(#[source] StoreError),
+    /// Other writers, or an attacker, took every number that was tried.
+    #[error("{RACES_MAX} other entries came first")]
+    Outrun,
+    /// The entry may or may not have been committed.
+    #[error("it is unknown whether log entry {number} was created")]
+    Unknown {
+        /// Its number.
+        number: u64,
+        /// What made it unclear.
+        source: Option<Box<StoreError>>,
+    },
+}
+
+/// Reads and judges the log. `remembered` is the leaves that this client saw
+/// before, or empty.
+///
+/// # Errors
+///
+/// [`LogError`]; whatever is wrong with single entries is in the result instead.
+pub fn read<S: ReadStore + ?Sized>(store: &S, remembered: &[LogHash]) -> Result<History, LogError> {
+    let mut numbers = Vec::new();
+    let listed = store.list(Area::Log, &mut |listed| {
+        if let Listed::Object {
+            key: ObjectKey::Log(number),
+            ..
+        } = listed
+        {
+            numbers.push(number);
+        }
+    });
+    let location = || store.location();
+    match listed {
+        Ok(()) => {}
+        Err(error) if error.class() == ErrorClass::NoRepository => {
+            return Err(LogError::NoRepository {
+                location: location(),
+            });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if numbers.is_empty() {
+        return Err(LogError::NoRepository {
+            location: location(),
+        });
+    }
+    numbers.sort_unstable();
+    let mut objects = BTreeMap::new();
+    for number in numbers {
+        match store.read_oldest(&ObjectKey::Log(number), LEAF_BYTES_MAX as u64) {
+            Ok(bytes) => {
+                objects.insert(number, bytes);
+            }
+            // Listed a moment ago and gone now, or no file at all: a hole, which
+            // is reported as such if anything valid lies beyond it.
+            Err(StoreError::NotFound { .. } | StoreError::NotRegular { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let objects = objects
+        .iter()
+        .map(|(number, bytes)| (*number, bytes.as_slice()));
+    History::read(objects, remembered).map_err(|source| LogError::Genesis {
+        location: location(),
+        source,
+    })
+}
+
+/// The entry for a place in the log: its bytes.
+pub trait DraftEntry {
+    /// Why no entry can be made.
+    type Error: std::error::Error + 'static;
+
+    /// Makes the entry for `history.next`, given the leaf before it and the root
+    /// over all before it. Called again, with the log read anew, whenever
+    /// another writer took the number.
+    ///
+    /// # Errors
+    ///
+    /// Whatever forbids the entry now.
+    fn draft(
+        &mut self,
+        history: &History,
+        previous: LogHash,
+        root: LogHash,
+    ) -> Result<Vec<u8>, Self::Error>;
+}
+
+impl<E, F> DraftEntry for F
+where
+    E: std::error::Error + 'static,
+    F: FnMut(&History, LogHash, LogHash) -> Result<Vec<u8>, E>,
+{
+    type Error = E;
+
+    fn draft(&mut self, history: &History, previous: LogHash, root: LogHash) -> Result<Vec<u8>, E> {
+        self(history, previous, root)
+    }
+}
+
+/// What an append came to.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    /// The number of the new entry.
+    pub number: u64,
+    /// The log with it.
+    pub history: History,
+}
+
+/// Appends one entry.
+///
+/// # Errors
+///
+/// [`AppendError`]. Only [`AppendError::Unknown`] leaves open whether the entry
+/// was committed.
+pub fn append<S, D>(
+    store: &S,
+    history: &History,
+    mut entry: D,
+) -> Result<Appended, AppendError<D::Error>>
+where
+    S: AppendStore + ?Sized,
+    D: DraftEntry,
+{
+    let mut history = history.clone();
+    for _ in 0..RACES_MAX {
+        if let Some((number, kind)) = history.authority.stop() {
+            return Err(AppendError::NewerRelease { number, kind });
+        }
+        let number = history.next;
+        let root = history
+            .root_at(number)
+            .expect("the log has the leaves below its next number");
+        let previous = leaf_before(&history, number);
+        let bytes = entry
+            .draft(&history, previous, root)
+            .map_err(AppendError::Draft)?;
+        let remembered = history.leaves.clone();
+        let committed = create(store, number, &bytes)?;
+        history = read(store, &remembered_below(&remembered, number))?;
+        if committed {
+            return Ok(Appended { number, history });
+        }
+    }
+    Err(AppendError::Outrun)
+}
+
+fn leaf_before(history: &History, number: u64) -> LogHash {
+    let before = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
+    before
+        .and_then(|n| history.leaves.get(n).copied())
+        .expect("genesis stands before every other entry")
+}
+
+/// What is known of the leaves below a number that was just tried. What stands
+/// at it and behind it is to be seen afresh.
+fn remembered_below(leaves: &[LogHash], number: u64) -> Vec<LogHash> {
+    let end = usize::try_from(number)
+        .unwrap_or(usize::MAX)
+        .min(leaves.len());
+    leaves[..end].to_vec()
+}
+
+/// Creates `log/<number>`. True: committed. False: another object stands there.
+fn create<S, E>(store: &S, number: u64, bytes: &[u8]) -> Result<bool, AppendError<E>>
+where
+    S: AppendStore + ?Sized,
+    E: std::error::Error + 'static,
+{
+    let key = ObjectKey::Log(number);
+    let mut cause = None;
+    for _ in 0..UNCLEAR_TRIES {
+        match store.put_new(&key, bytes) {
+            Ok(PutOutcome::Created | PutOutcome::AlreadySame) if !store.capabilities().versions => {
+                return Ok(true);
+            }
+            Ok(PutOutcome::Conflict) => return Ok(false),
+            Ok(PutOutcome::Created | PutOutcome::AlreadySame) => {}
+            Ok(PutOutcome::Indeterminate { cause: unclear }) => cause = Some(unclear),
+            // The first try created nothing, so nothing is unclear.
+            Err(error) if cause.is_none() => return Err(AppendError::Store(error)),
+            Err(error) => cause = Some(Box::new(error)),
+        }
+        // Only the oldest version commits.
+        match store.read_oldest(&key, LEAF_BYTES_MAX as u64) {
+            Ok(oldest) if oldest != bytes => return Ok(false),
+            Ok(_) if cause.is_none() => return Ok(true),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Err(AppendError::Unknown {
+        number,
+        source: cause,
+    })
+}
+
+/// Whether what the client remembers of the log contradicts what it shows.
+pub fn is_continuous(history: &History) -> bool {
+    matches!(
+        history.continuity,
+        Continuity::Unpinned | Continuity::Extends
+    )
+}

@@ -1,0 +1,378 @@
+//! Builds packs, and reads their headers and directories.
+//!
+//! A [`PackBuilder`] draws the keys of one pack, encrypts each chunk under its
+//! number, and is consumed by [`finish`](PackBuilder::finish): so one pair of
+//! keys encrypts one sequence of chunks, and the finished bytes are written as
+//! they are, however often that takes. On the way back, nothing of a pack is
+//! believed before its directory opened under the domain's index key, bound to
+//! the header in front of it.
+//!
+//! This module knows a pack, and neither snapshots nor the log.
+
+use indelible_format::coding::{Class, Coding};
+use indelible_format::directory::{DIRECTORY_BYTES_MAX, Directory, DirectoryError, Record};
+use indelible_format::ids::{ChunkId, PackId};
+use indelible_format::limits::{PACK_BYTES_MAX, PACK_CHUNKS_MAX};
+use indelible_format::pack::{
+    HEADER_BYTES, HeaderError, PackHeader, PackKeys, PackRandomness, PackRecipients, TRAILER_BYTES,
+    encode_trailer, parse_trailer,
+};
+use indelible_format::seal::{TAG_BYTES, UnusableKey};
+use indelible_format::secret::SecretKey;
+use indelible_format::wire::LayoutError;
+use sha2::{Digest as _, Sha256};
+
+use crate::env::Env;
+use crate::store::{ObjectKey, ReadStore, StoreError};
+
+/// How much of a pack's end is read at first, bytes: most directories fit.
+const TAIL_BYTES: u64 = 64 << 10;
+
+/// A chunk, coded and ready to be encrypted.
+#[derive(Debug, Clone)]
+pub struct CodedChunk {
+    /// Its id.
+    pub id: ChunkId,
+    /// Its class.
+    pub class: Class,
+    /// How it is coded.
+    pub coding: Coding,
+    /// Length of its plaintext, bytes.
+    pub plain_len: usize,
+    /// The coded bytes.
+    pub coded: Vec<u8>,
+}
+
+/// Codes a plaintext: zstd at this level, or raw where that is no shorter.
+///
+/// # Panics
+///
+/// If zstd fails on memory that it was given enough of.
+pub fn code(compressor: &mut zstd::bulk::Compressor<'_>, plain: &[u8]) -> (Coding, Vec<u8>) {
+    let coded = compressor
+        .compress(plain)
+        .expect("zstd is given a buffer of its own bound");
+    if coded.len() < plain.len() {
+        (Coding::Zstd, coded)
+    } else {
+        (Coding::Raw, plain.to_vec())
+    }
+}
+
+/// A pack while chunks are added to it.
+pub struct PackBuilder {
+    provisional: PackId,
+    header: PackHeader,
+    keys: PackKeys,
+    index_key: SecretKey,
+    bytes: Vec<u8>,
+    directory: Directory,
+}
+
+/// A finished pack, not yet stored.
+#[derive(Debug)]
+pub struct FinishedPack {
+    /// Its id.
+    pub id: PackId,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of them.
+    pub sha256: [u8; 32],
+    /// Where its sealed directory begins, bytes.
+    pub directory_at: usize,
+}
+
+impl PackBuilder {
+    /// Begins a pack.
+    ///
+    /// # Errors
+    ///
+    /// [`UnusableKey`] if the bundle's public keys can't be sealed to.
+    pub fn new(
+        to: &PackRecipients<'_>,
+        index_key: &SecretKey,
+        env: &Env,
+    ) -> Result<Self, UnusableKey> {
+        let random = PackRandomness {
+            data_key: SecretKey::new(env.random()),
+            node_key: SecretKey::new(env.random()),
+            wrap: [env.random(), env.random()],
+            salt: env.random(),
+        };
+        let (header, keys) = PackHeader::create(to, &random)?;
+        let bytes = header.encode().to_vec();
+        Ok(Self {
+            provisional: PackId(env.random()),
+            header,
+            keys,
+            index_key: index_key.clone(),
+            bytes,
+            directory: Directory::default(),
+        })
+    }
+
+    /// Stands for the pack's id until the pack is finished. Random, so it meets
+    /// no other.
+    pub fn provisional(&self) -> PackId {
+        self.provisional
+    }
+
+    /// How many chunks it has.
+    pub fn len(&self) -> usize {
+        self.directory.records.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How long it would be if it were finished now, bytes.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len() + Directory::sealed_len(self.len()) + TRAILER_BYTES
+    }
+
+    /// Whether one more chunk of this coded length fits.
+    pub fn fits(&self, coded_len: usize) -> bool {
+        let grown = self.bytes.len()
+            + coded_len
+            + TAG_BYTES
+            + Directory::sealed_len(self.len() + 1)
+            + TRAILER_BYTES;
+        self.len() < PACK_CHUNKS_MAX && grown <= PACK_BYTES_MAX
+    }
+
+    /// Adds a chunk that [`fits`](Self::fits), and gives its number.
+    ///
+    /// # Panics
+    ///
+    /// If it does not fit.
+    pub fn add(&mut self, chunk: CodedChunk) -> u16 {
+        assert!(
+            self.fits(chunk.coded.len()),
+            "the caller asked whether it fits"
+        );
+        let number = u16::try_from(self.len()).expect("a pack has at most 8,192 chunks");
+        let mut stored = chunk.coded;
+        self.keys
+            .of(chunk.class)
+            .encrypt(chunk.class, number.into(), &mut stored);
+        self.directory.records.push(Record {
+            id: chunk.id,
+            class: chunk.class.to_byte(),
+            coding: chunk.coding,
+            stored_len: u32::try_from(stored.len()).expect("a chunk fits into a pack"),
+            plain_len: u32::try_from(chunk.plain_len).expect("a chunk is at most 4 MiB"),
+            depth: 0,
+            bases: Vec::new(),
+        });
+        self.bytes.extend_from_slice(&stored);
+        number
+    }
+
+    /// Seals the directory and names the pack.
+    pub fn finish(self) -> FinishedPack {
+        let directory = self.directory.seal(&self.header, &self.index_key);
+        let mut bytes = self.bytes;
+        let directory_at = bytes.len();
+        bytes.extend_from_slice(&directory);
+        bytes.extend_from_slice(&encode_trailer(directory.len()));
+        let sha256 = Sha256::digest(&bytes).into();
+        FinishedPack {
+            id: PackId::of(&bytes),
+            bytes,
+            sha256,
+            directory_at,
+        }
+    }
+}
+
+impl FinishedPack {
+    /// Its header and sealed directory, in the form that clients keep copies in.
+    pub fn directory_copy(&self) -> Vec<u8> {
+        let end = self.bytes.len() - TRAILER_BYTES;
+        [
+            &self.bytes[..HEADER_BYTES],
+            &self.bytes[self.directory_at..end],
+        ]
+        .concat()
+    }
+}
+
+/// Why a pack's directory can't be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The store failed, or has no such pack.
+    #[error("the pack could not be read")]
+    Store(#[from] StoreError),
+    /// Its header is malformed.
+    #[error("the pack's header is no header")]
+    Header(#[from] HeaderError),
+    /// Its end is malformed.
+    #[error("the pack's trailer is no trailer")]
+    Trailer(#[source] LayoutError),
+    /// Its directory does not open, or is malformed.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// It states another repository or domain than it should.
+    #[error("the pack belongs to another repository or domain")]
+    Foreign,
+}
+
+/// A pack's header and sealed directory, unchecked.
+#[derive(Debug, Clone)]
+pub struct SealedDirectory {
+    header: PackHeader,
+    sealed: Vec<u8>,
+    chunks_len: u64,
+}
+
+/// A chunk's place within its pack.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// First byte in the pack.
+    pub offset: u64,
+    /// Length in the pack, tag included, bytes.
+    pub len: u32,
+}
+
+/// A pack whose directory is authentic.
+#[derive(Debug, Clone)]
+pub struct OpenPack {
+    /// Its header.
+    pub header: PackHeader,
+    /// Its directory.
+    pub directory: Directory,
+    /// Where each chunk stands.
+    pub spans: Vec<Span>,
+}
+
+impl SealedDirectory {
+    /// Reads header and directory of a pack of this length from the store.
+    ///
+    /// # Errors
+    ///
+    /// [`PackError`].
+    pub fn fetch<S: ReadStore + ?Sized>(
+        store: &S,
+        pack: &PackId,
+        len: u32,
+    ) -> Result<Self, PackError> {
+        let key = ObjectKey::Pack(*pack);
+        let len = u64::from(len);
+        let frame = (HEADER_BYTES + TRAILER_BYTES) as u64;
+        if len < frame {
+            return Err(PackError::Trailer(LayoutError::Truncated { field: "pack" }));
+        }
+        let header = store.read_range(&key, 0, HEADER_BYTES as u64)?;
+        let tail_at = len.saturating_sub(TAIL_BYTES).max(HEADER_BYTES as u64);
+        let tail = store.read_range(&key, tail_at, len - tail_at)?;
+        let directory_len = directory_len(&tail, len)?;
+        let directory_at = len - TRAILER_BYTES as u64 - directory_len;
+        let sealed = if directory_at >= tail_at {
+            let from = usize::try_from(directory_at - tail_at).expect("within the tail");
+            tail[from..tail.len() - TRAILER_BYTES].to_vec()
+        } else {
+            store.read_range(&key, directory_at, directory_len)?
+        };
+        Self::from_parts(&header, sealed, len)
+    }
+
+    /// Takes a whole pack apart.
+    ///
+    /// # Errors
+    ///
+    /// [`PackError`].
+    pub fn of_bytes(pack: &[u8]) -> Result<Self, PackError> {
+        let len = pack.len() as u64;
+        if pack.len() < HEADER_BYTES + TRAILER_BYTES {
+            return Err(PackError::Trailer(LayoutError::Truncated { field: "pack" }));
+        }
+        let directory_len = usize::try_from(directory_len(pack, len)?).expect("bounded by a pack");
+        let end = pack.len() - TRAILER_BYTES;
+        Self::from_parts(
+            &pack[..HEADER_BYTES],
+            pack[end - directory_len..end].to_vec(),
+            len,
+        )
+    }
+
+    /// Takes a kept copy apart, for a pack of this length.
+    ///
+    /// # Errors
+    ///
+    /// [`PackError`].
+    pub fn of_copy(copy: &[u8], len: u32) -> Result<Self, PackError> {
+        let (header, sealed) = copy
+            .split_at_checked(HEADER_BYTES)
+            .ok_or(PackError::Trailer(LayoutError::Truncated {
+                field: "copy of a directory",
+            }))?;
+        Self::from_parts(header, sealed.to_vec(), len.into())
+    }
+
+    fn from_parts(header: &[u8], sealed: Vec<u8>, len: u64) -> Result<Self, PackError> {
+        let header = header
+            .first_chunk()
+            .ok_or(PackError::Trailer(LayoutError::Truncated {
+                field: "pack header",
+            }))?;
+        let frame = (HEADER_BYTES + TRAILER_BYTES + sealed.len()) as u64;
+        let chunks_len = len
+            .checked_sub(frame)
+            .ok_or(PackError::Trailer(LayoutError::Truncated { field: "pack" }))?;
+        Ok(Self {
+            header: PackHeader::parse(header)?,
+            sealed,
+            chunks_len,
+        })
+    }
+
+    /// The form that clients keep copies in.
+    pub fn copy(&self) -> Vec<u8> {
+        [&self.header.encode()[..], &self.sealed].concat()
+    }
+
+    /// What the header says; nothing of it is checked.
+    pub fn header(&self) -> &PackHeader {
+        &self.header
+    }
+
+    /// Opens the directory.
+    ///
+    /// # Errors
+    ///
+    /// [`PackError::Directory`].
+    pub fn open(self, index_key: &SecretKey) -> Result<OpenPack, PackError> {
+        let directory = Directory::open(&self.header, index_key, &self.sealed, self.chunks_len)?;
+        let mut offset = HEADER_BYTES as u64;
+        let spans = directory.records.iter().map(|record| {
+            let span = Span {
+                offset,
+                len: record.stored_len,
+            };
+            offset += u64::from(record.stored_len);
+            span
+        });
+        let spans = spans.collect();
+        Ok(OpenPack {
+            header: self.header,
+            directory,
+            spans,
+        })
+    }
+}
+
+fn directory_len(tail: &[u8], pack_len: u64) -> Result<u64, PackError> {
+    let trailer = tail
+        .last_chunk()
+        .ok_or(PackError::Trailer(LayoutError::Truncated {
+            field: "pack trailer",
+        }))?;
+    let room = pack_len - (HEADER_BYTES + TRAILER_BYTES) as u64;
+    let most = usize::try_from(room)
+        .unwrap_or(usize::MAX)
+        .min(DIRECTORY_BYTES_MAX);
+    Ok(parse_trailer(trailer, most).map_err(PackError::Trailer)? as u64)
+}

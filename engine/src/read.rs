@@ -1,0 +1,427 @@
+//! The one read path: from an id to checked bytes.
+//!
+//! Every chunk that leaves this module was decrypted under a key bound to its
+//! pack, decoded within the length that an authentic directory states, and has
+//! the id that was asked for. Where it was said to lie is a hint (SPEC 8.2): if
+//! the hint is wrong, or the place is damaged, every other listed place of the
+//! id is tried before the chunk counts as lost.
+//!
+//! Restore, verify and view are users of it. It never writes, and what it keeps
+//! in memory is bounded.
+
+mod cache;
+mod fetch;
+mod walk;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use indelible_format::coding::{Class, DecodeError, decode};
+use indelible_format::directory::Record;
+use indelible_format::ids::{ChunkId, DomainId, PackId};
+use indelible_format::node::Node;
+use indelible_format::pack::{ChunkCipher, KeyClass, chunk_id};
+use indelible_format::page::Page;
+use indelible_format::places::Place;
+use indelible_format::seal::OpenError;
+use indelible_format::secret::SecretKey;
+use indelible_format::wire::LayoutError;
+
+use crate::pack::{OpenPack, PackError, SealedDirectory};
+use crate::repository::{Listings, Repository};
+use crate::store::{ErrorClass, ObjectKey, ReadStore, StoreError};
+use cache::Cache;
+pub use walk::{Entries, StreamWalk};
+
+/// Decoded chunks that are kept, bytes.
+const CACHE_BYTES: usize = 32 << 20;
+/// Open packs that are kept: their directories take about 24 KiB each.
+const OPEN_PACKS_MAX: usize = 512;
+
+/// Why a place does not give the chunk that was asked for.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChunkFault {
+    /// No entry of the domain lists the pack.
+    #[error("no log entry lists its pack")]
+    Unlisted,
+    /// The pack's header or directory can't be had.
+    #[error("the directory of its pack can't be read")]
+    Pack(#[source] Arc<PackError>),
+    /// The directory has another chunk there, or none.
+    #[error("its pack has no such chunk there")]
+    NotHere,
+    /// The chunk's bytes can't be had.
+    #[error("its bytes could not be read")]
+    Store(#[source] Arc<StoreError>),
+    /// The pack's key does not open.
+    #[error("the key of its pack does not open")]
+    Key(#[source] OpenError),
+    /// The bytes were altered.
+    #[error("its bytes were altered")]
+    Altered,
+    /// It does not decode.
+    #[error("it does not decode")]
+    Decode(#[source] DecodeError),
+    /// What it decodes to has another id.
+    #[error("its content has another id")]
+    OtherId,
+}
+
+impl ChunkFault {
+    /// Whether an object is gone, rather than damaged.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Pack(error) => {
+                matches!(&**error, PackError::Store(error) if error.is_not_found())
+            }
+            Self::Store(error) => error.is_not_found(),
+            _ => false,
+        }
+    }
+
+    /// Whether the store did not answer, so that nothing is known of the object.
+    pub fn is_unreachable(&self) -> bool {
+        let class = match self {
+            Self::Pack(error) => match &**error {
+                PackError::Store(error) => Some(error.class()),
+                _ => None,
+            },
+            Self::Store(error) => Some(error.class()),
+            _ => None,
+        };
+        class == Some(ErrorClass::Unreachable)
+    }
+}
+
+/// Why something of a snapshot can't be read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// A chunk has no readable place.
+    #[error("chunk {} can't be read from pack {}", .id.short(), .place.pack.short())]
+    Chunk {
+        /// The chunk.
+        id: ChunkId,
+        /// Where it should be.
+        place: Place,
+        /// What is wrong there.
+        #[source]
+        fault: ChunkFault,
+    },
+    /// A page or node is malformed, which its writer must have done.
+    #[error("the tree is malformed at chunk {}", .id.short())]
+    Layout {
+        /// The page or node.
+        id: ChunkId,
+        /// How.
+        #[source]
+        error: LayoutError,
+    },
+    /// A page or node is not what the one above says.
+    #[error("the tree contradicts itself at chunk {}", .id.short())]
+    Shape {
+        /// The page or node.
+        id: ChunkId,
+    },
+    /// The key has not the right.
+    #[error("the key may not read this: that takes the right {needed}")]
+    NotAllowed {
+        /// What it takes.
+        needed: &'static str,
+    },
+    /// A slice reaches beyond its stream.
+    #[error("a file's bytes lie beyond the end of their stream")]
+    BeyondEnd,
+}
+
+/// A pack, open for reading.
+pub(crate) struct ReadPack {
+    pub(crate) pack: OpenPack,
+    node: Result<ChunkCipher, OpenError>,
+    data: Option<Result<ChunkCipher, OpenError>>,
+}
+
+/// The keys with which one domain is read.
+pub(crate) struct DomainReader<'k> {
+    domain: DomainId,
+    index_key: SecretKey,
+    node_id: SecretKey,
+    data_id: Option<SecretKey>,
+    meta_private: &'k SecretKey,
+    data_private: Option<&'k SecretKey>,
+    psk: &'k SecretKey,
+    repository: indelible_format::ids::RepositoryId,
+}
+
+impl<'k> DomainReader<'k> {
+    /// The keys for a domain, if the key has the verify right.
+    pub(crate) fn new<S: ReadStore + ?Sized>(
+        repository: &'k Repository<'_, S>,
+        domain: DomainId,
+    ) -> Result<Self, ReadError> {
+        let key = repository.key();
+        let not_allowed = || ReadError::NotAllowed { needed: "verify" };
+        let verify = key.verify.as_ref().ok_or_else(not_allowed)?;
+        Ok(Self {
+            domain,
+            index_key: key.index_key(&domain).ok_or_else(not_allowed)?,
+            node_id: key.node_id_key(&domain).ok_or_else(not_allowed)?,
+            data_id: key.restore.as_ref().and_then(|_| key.data_id_key(&domain)),
+            meta_private: &verify.meta_private,
+            data_private: key.restore.as_ref().map(|keys| &keys.data_private),
+            psk: &key.psk,
+            repository: repository.id(),
+        })
+    }
+
+    /// Opens a pack's directory and keys.
+    pub(crate) fn open(&self, sealed: SealedDirectory) -> Result<ReadPack, PackError> {
+        let header = sealed.header();
+        if header.repository != self.repository || header.domain != self.domain {
+            return Err(PackError::Foreign);
+        }
+        let pack = sealed.open(&self.index_key)?;
+        let key = |class, private| pack.header.open_key(class, private, self.psk);
+        let node = key(KeyClass::Node, self.meta_private);
+        let data = self
+            .data_private
+            .map(|private| key(KeyClass::Data, private));
+        Ok(ReadPack { pack, node, data })
+    }
+
+    /// Decrypts, decodes and verifies a chunk from the bytes that stand at its
+    /// place.
+    pub(crate) fn verify(
+        &self,
+        pack: &ReadPack,
+        number: usize,
+        stored: Vec<u8>,
+    ) -> Result<Vec<u8>, ChunkFault> {
+        let record = pack
+            .pack
+            .directory
+            .records
+            .get(number)
+            .ok_or(ChunkFault::NotHere)?;
+        let class = record
+            .known_class()
+            .ok_or(ChunkFault::Decode(DecodeError::Unsupported(record.class)))?;
+        let (cipher, id_key) = match KeyClass::of(class) {
+            KeyClass::Node => (&pack.node, &self.node_id),
+            KeyClass::Data => match (&pack.data, &self.data_id) {
+                (Some(cipher), Some(id_key)) => (cipher, id_key),
+                _ => return Err(ChunkFault::Key(OpenError::OtherKey)),
+            },
+        };
+        let cipher = cipher.as_ref().map_err(|error| ChunkFault::Key(*error))?;
+        let number = u32::try_from(number).map_err(|_| ChunkFault::NotHere)?;
+        let coded = cipher
+            .decrypt(class, number, stored)
+            .map_err(|_| ChunkFault::Altered)?;
+        let plain_len = usize::try_from(record.plain_len).map_err(|_| ChunkFault::NotHere)?;
+        let plain = decode(record.coding, coded, plain_len).map_err(ChunkFault::Decode)?;
+        let identity = match class {
+            Class::Data => Ok(&plain[..]),
+            Class::Page => Page::identity_of(&plain),
+            Class::Node => Node::identity_of(&plain),
+        };
+        let matches = identity.is_ok_and(|identity| chunk_id(id_key, class, identity) == record.id);
+        if matches {
+            Ok(plain)
+        } else {
+            Err(ChunkFault::OtherId)
+        }
+    }
+
+    /// Whether contents can be read, and not only the tree.
+    pub(crate) fn reads_data(&self) -> bool {
+        self.data_private.is_some()
+    }
+}
+
+/// Reads the snapshots of one domain.
+pub struct Reader<'r, S: ReadStore + ?Sized> {
+    store: &'r S,
+    keys: DomainReader<'r>,
+    listings: &'r Listings,
+    packs: Mutex<HashMap<PackId, Result<Arc<ReadPack>, ChunkFault>>>,
+    /// Every listed place of every chunk; made when a hint first fails.
+    places: OnceLock<HashMap<ChunkId, Vec<Place>>>,
+    cache: Mutex<Cache>,
+}
+
+/// A tree chunk with the pack that it was read from.
+type Found = (Arc<Vec<u8>>, PackId);
+
+impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
+    /// A reader for the snapshots of a domain.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotAllowed`] without the verify right.
+    pub fn new(
+        repository: &'r Repository<'_, S>,
+        listings: &'r Listings,
+        domain: DomainId,
+    ) -> Result<Self, ReadError> {
+        Ok(Self {
+            store: repository.store(),
+            keys: DomainReader::new(repository, domain)?,
+            listings,
+            packs: Mutex::new(HashMap::new()),
+            places: OnceLock::new(),
+            cache: Mutex::new(Cache::new(CACHE_BYTES)),
+        })
+    }
+
+    /// A chunk, from wherever it can be read.
+    fn chunk(&self, id: &ChunkId, class: Class, hint: Place) -> Result<Found, ReadError> {
+        if let Some(found) = self.cache().get(id) {
+            return Ok(found);
+        }
+        let fault = match self.chunk_at(id, class, hint) {
+            Ok(plain) => return Ok(self.keep(id, plain, hint.pack)),
+            Err(fault) => fault,
+        };
+        for place in self.other_places(id, hint) {
+            if let Ok(plain) = self.chunk_at(id, class, place) {
+                return Ok(self.keep(id, plain, place.pack));
+            }
+        }
+        Err(ReadError::Chunk {
+            id: *id,
+            place: hint,
+            fault,
+        })
+    }
+
+    /// A chunk from one place.
+    fn chunk_at(&self, id: &ChunkId, class: Class, place: Place) -> Result<Vec<u8>, ChunkFault> {
+        let pack = self.pack(&place.pack)?;
+        let number = usize::from(place.number);
+        self.check_record(&pack, number, id, class)?;
+        let span = pack.pack.spans[number];
+        let stored = self
+            .store
+            .read_range(&ObjectKey::Pack(place.pack), span.offset, span.len.into())
+            .map_err(|error| ChunkFault::Store(Arc::new(error)))?;
+        self.keys.verify(&pack, number, stored)
+    }
+
+    fn check_record(
+        &self,
+        pack: &ReadPack,
+        number: usize,
+        id: &ChunkId,
+        class: Class,
+    ) -> Result<(), ChunkFault> {
+        let is_it = |record: &Record| record.id == *id && record.known_class() == Some(class);
+        let found = pack.pack.directory.records.get(number).is_some_and(is_it);
+        if class == Class::Data && !self.keys.reads_data() {
+            return Err(ChunkFault::Key(OpenError::OtherKey));
+        }
+        if found {
+            Ok(())
+        } else {
+            Err(ChunkFault::NotHere)
+        }
+    }
+
+    /// An open pack, from memory or from the store.
+    fn pack(&self, id: &PackId) -> Result<Arc<ReadPack>, ChunkFault> {
+        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = packs.get(id) {
+            return known.clone();
+        }
+        if packs.len() >= OPEN_PACKS_MAX {
+            packs.clear();
+        }
+        let opened = self.open_pack(id);
+        packs.insert(*id, opened.clone());
+        opened
+    }
+
+    fn open_pack(&self, id: &PackId) -> Result<Arc<ReadPack>, ChunkFault> {
+        let listed = self
+            .listings
+            .get(&self.keys.domain, id)
+            .ok_or(ChunkFault::Unlisted)?;
+        let open = || {
+            self.keys
+                .open(SealedDirectory::fetch(self.store, id, listed.pack.len)?)
+        };
+        open()
+            .map(Arc::new)
+            .map_err(|error| ChunkFault::Pack(Arc::new(error)))
+    }
+
+    /// Every listed place of a chunk but the one that failed.
+    fn other_places(&self, id: &ChunkId, failed: Place) -> Vec<Place> {
+        let places = self.places.get_or_init(|| {
+            let mut places: HashMap<ChunkId, Vec<Place>> = HashMap::new();
+            for listed in self
+                .listings
+                .packs()
+                .filter(|listed| listed.domain == self.keys.domain)
+            {
+                let Ok(pack) = self.pack(&listed.pack.id) else {
+                    continue;
+                };
+                for (record, number) in pack.pack.directory.records.iter().zip(0..) {
+                    places.entry(record.id).or_default().push(Place {
+                        pack: listed.pack.id,
+                        number,
+                    });
+                }
+            }
+            places
+        });
+        let all = places.get(id).map(Vec::as_slice).unwrap_or_default();
+        all.iter()
+            .copied()
+            .filter(|place| *place != failed)
+            .collect()
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, id: &ChunkId, plain: Vec<u8>, pack: PackId) -> Found {
+        let found = (Arc::new(plain), pack);
+        self.cache().put(*id, found.clone());
+        found
+    }
+
+    /// A node of an expected level and length.
+    pub(crate) fn node(
+        &self,
+        id: &ChunkId,
+        hint: Place,
+        level: u8,
+        len: u64,
+    ) -> Result<Node, ReadError> {
+        let (plain, own) = self.chunk(id, Class::Node, hint)?;
+        let node =
+            Node::decode(&plain, &own).map_err(|error| ReadError::Layout { id: *id, error })?;
+        if node.level == level && node.len() == len {
+            Ok(node)
+        } else {
+            Err(ReadError::Shape { id: *id })
+        }
+    }
+
+    /// A page of an expected length of records.
+    pub(crate) fn page(&self, id: &ChunkId, hint: Place, len: u64) -> Result<Page, ReadError> {
+        let (plain, own) = self.chunk(id, Class::Page, hint)?;
+        let layout = |error| ReadError::Layout { id: *id, error };
+        let records = Page::identity_of(&plain).map_err(layout)?.len() as u64;
+        let page = Page::decode(&plain, &own).map_err(layout)?;
+        if records == len {
+            Ok(page)
+        } else {
+            Err(ReadError::Shape { id: *id })
+        }
+    }
+}

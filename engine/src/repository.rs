@@ -1,0 +1,392 @@
+//! A repository, opened with a key.
+//!
+//! Opening reads and judges the log, compares it with what this client remembers
+//! and with what its key file pins, and opens the key. A log that contradicts
+//! what is remembered still opens: the caller sees it in [`continuity`], and
+//! decides. A backup goes on and says so; a restore asks first.
+//!
+//! [`continuity`]: Repository::continuity
+
+mod listings;
+mod snapshots;
+
+use indelible_format::bundle::KeyBundle;
+use indelible_format::commit::{CommitBody, SnapshotBody};
+use indelible_format::entry::{Body, Draft, Entry};
+use indelible_format::grant::{FactsError, GrantFacts};
+use indelible_format::history::{Continuity, History};
+use indelible_format::ids::{CommitId, RecordId, RepositoryId, SignerId};
+use indelible_format::rights::Kind;
+use indelible_format::seal::signer_of;
+use indelible_format::wire::LayoutError;
+
+use crate::env::Env;
+use crate::keys::{Credential, IssueError, KeyRequest, NewKey, UnlockError, unlock};
+use crate::log::{self, AppendError, LogError};
+use crate::state::{RepositoryState, State, StateError};
+use crate::store::{AppendStore, ObjectKey, ReadStore, StoreError};
+
+pub use listings::{ListedPack, Listings};
+pub use snapshots::{BrokenSnapshot, Refusal, Snapshot, SnapshotError};
+
+/// Why a repository can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The log can't be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The credential gives no key.
+    #[error(transparent)]
+    Unlock(#[from] UnlockError),
+    /// Another repository stands where one stood before.
+    #[error("repository {} stood here when this machine last looked, and now {} does", .remembered.short(), .found.short())]
+    Exchanged {
+        /// The one that was seen before.
+        remembered: RepositoryId,
+        /// The one that is there.
+        found: RepositoryId,
+    },
+    /// What this client remembers can't be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Why a commit record can't be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The store failed, or has no such record.
+    #[error("the commit record could not be read")]
+    Store(#[from] StoreError),
+    /// Its bytes are not those that the entry names.
+    #[error("commit record {} does not have the bytes that its entry names", .id.short())]
+    Altered {
+        /// The record.
+        id: RecordId,
+    },
+    /// It is malformed, which its writer must have done.
+    #[error("the commit record is malformed")]
+    Layout(#[from] LayoutError),
+}
+
+/// Why a key was not added.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddKeyError {
+    /// It can't be made.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// Its entry was not appended.
+    #[error(transparent)]
+    Append(#[from] AppendError<IssueError>),
+}
+
+/// The log of a repository, read without a key.
+///
+/// # Errors
+///
+/// [`OpenError`], but for [`OpenError::Unlock`].
+pub fn read_log<S: ReadStore + ?Sized>(
+    store: &S,
+    state: Option<&State>,
+    pinned: Option<RepositoryId>,
+) -> Result<(History, Option<RepositoryState>), OpenError> {
+    let location = store.location();
+    let known = state
+        .map(|state| state.repository_at(&location))
+        .transpose()?
+        .flatten();
+    let expected = pinned.or(known);
+    let mut remembered = Vec::new();
+    if let (Some(state), Some(id)) = (state, expected) {
+        remembered = state.repository(&id)?.leaves()?;
+    }
+    let history = log::read(store, &remembered)?;
+    let found = history.authority.repository();
+    if let Some(remembered) = expected.filter(|&id| id != found) {
+        return Err(OpenError::Exchanged { remembered, found });
+    }
+    let kept = state.map(|state| state.repository(&found)).transpose()?;
+    Ok((history, kept))
+}
+
+/// A repository, opened with a key.
+pub struct Repository<'s, S: ReadStore + ?Sized> {
+    store: &'s S,
+    env: Env,
+    state: Option<RepositoryState>,
+    history: History,
+    continuity: Continuity,
+    key: KeyBundle,
+    signer: SignerId,
+}
+
+impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
+    /// Opens a repository. Without a state, freshness is unverified unless a key
+    /// file pins the log.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open(
+        store: &'s S,
+        state: Option<&State>,
+        credential: &Credential,
+        env: Env,
+    ) -> Result<Self, OpenError> {
+        let pin = match credential {
+            Credential::KeyFile(file) => Some(file),
+            Credential::Passphrase(_) => None,
+        };
+        let (history, kept) = match read_log(store, state, pin.map(|file| file.repository)) {
+            // Of a key file's own accord, rather than what was seen before.
+            Err(OpenError::Exchanged { remembered, found }) if pin.is_some() => {
+                return Err(UnlockError::OtherRepository {
+                    stated: remembered,
+                    found,
+                }
+                .into());
+            }
+            read => read?,
+        };
+        let mut continuity = history.continuity;
+        if let (Some(file), true) = (pin, log::is_continuous(&history)) {
+            continuity = against_pin(&history, file.size, &file.root);
+        }
+        let key = unlock(&history.authority, credential)?;
+        if let (Some(state), Some(kept)) = (state, &kept)
+            && matches!(continuity, Continuity::Unpinned | Continuity::Extends)
+        {
+            kept.remember(&history.leaves)?;
+            state.remember_location(&store.location(), &history.authority.repository())?;
+        }
+        let signer = signer_of(&key.signing_seed);
+        Ok(Self {
+            store,
+            env,
+            state: kept,
+            history,
+            continuity,
+            key,
+            signer,
+        })
+    }
+
+    /// The repository's id.
+    pub fn id(&self) -> RepositoryId {
+        self.history.authority.repository()
+    }
+
+    /// Where its objects are.
+    pub fn store(&self) -> &'s S {
+        self.store
+    }
+
+    /// Its log.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// How its log compares with what is remembered and pinned.
+    pub fn continuity(&self) -> Continuity {
+        self.continuity
+    }
+
+    /// The opened key.
+    pub fn key(&self) -> &KeyBundle {
+        &self.key
+    }
+
+    /// The name of the opened key.
+    pub fn signer(&self) -> SignerId {
+        self.signer
+    }
+
+    /// The clock and randomness that it was opened with.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// What this client keeps of it.
+    pub fn state(&self) -> Option<&RepositoryState> {
+        self.state.as_ref()
+    }
+
+    /// The commit body of a snapshot entry: its own, or from its record.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`].
+    pub fn commit_body(&self, entry: &Entry) -> Result<Option<CommitBody>, RecordError> {
+        read_commit_body(self.store, entry)
+    }
+
+    /// Label and NAMEs of a key, for those who may know; the administrator of
+    /// genesis has none.
+    ///
+    /// # Errors
+    ///
+    /// [`FactsError`].
+    pub fn facts(&self, signer: &SignerId) -> Result<Option<GrantFacts>, FactsError> {
+        let grant = self.history.authority.grant(signer);
+        let facts = grant.and_then(|grant| grant.facts.as_ref().map(|facts| (grant, facts)));
+        let (Some((grant, facts)), Some(verify)) = (facts, &self.key.verify) else {
+            return Ok(None);
+        };
+        facts
+            .open(
+                &self.id(),
+                &grant.commit,
+                signer,
+                &verify.meta_private,
+                &self.key.psk,
+            )
+            .map(Some)
+    }
+
+    /// Why the opened key may not sign a kind of entry now, if it may not.
+    pub fn forbids(&self, kind: Kind) -> Option<Forbidden> {
+        let Some(grant) = self.history.authority.grant(&self.signer) else {
+            return Some(Forbidden::Unknown);
+        };
+        if let Some(revocation) = grant.revoked {
+            return Some(Forbidden::Revoked { by: revocation.by });
+        }
+        if !grant.kinds.allows(kind) {
+            return Some(Forbidden::Kind { kind });
+        }
+        let expired = grant
+            .expires_ms
+            .filter(|&expiry| self.env.clock.now_unix_ms() > expiry);
+        expired.map(|expired_ms| Forbidden::Expired { expired_ms })
+    }
+}
+
+/// Why a key may not sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Forbidden {
+    /// The log does not know the key: the entry that authorised it is damaged or
+    /// gone.
+    #[error("the log has no entry that authorises this key")]
+    Unknown,
+    /// It was revoked.
+    #[error("entry {by} revoked this key")]
+    Revoked {
+        /// The revoking entry.
+        by: u64,
+    },
+    /// It may not sign this kind.
+    #[error("this key may not sign entries of kind {kind}")]
+    Kind {
+        /// The kind.
+        kind: Kind,
+    },
+    /// It has expired.
+    #[error("this key has expired")]
+    Expired {
+        /// When, Unix milliseconds.
+        expired_ms: u64,
+    },
+}
+
+impl<S: AppendStore + ?Sized> Repository<'_, S> {
+    /// Appends an entry with the body that `body` makes for the log as it stands,
+    /// and gives its number. `body` is called again after a lost race.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`].
+    ///
+    /// # Panics
+    ///
+    /// If a body is longer than an entry has room for: makers bound theirs.
+    pub fn append<E: std::error::Error + 'static>(
+        &mut self,
+        commit: CommitId,
+        mut body: impl FnMut(&History) -> Result<Body, E>,
+    ) -> Result<u64, AppendError<E>> {
+        let repository = self.id();
+        let (key, env) = (&self.key, &self.env);
+        let appended = log::append(
+            self.store,
+            &self.history,
+            |history: &History, previous, root| {
+                let draft = Draft {
+                    number: history.next,
+                    epoch: key.epoch,
+                    claimed_ms: env.clock.now_unix_ms(),
+                    commit,
+                    domain: key.domain,
+                    previous,
+                    root,
+                    body: body(history)?,
+                };
+                Ok(draft
+                    .sign(&repository, &key.signing_seed)
+                    .expect("makers of bodies bound them"))
+            },
+        )?;
+        self.history = appended.history;
+        // The entry is committed. A state that can't be written forgets it,
+        // which is no reason to call the commit a failure.
+        if let Some(state) = &self.state {
+            let _ = state.remember(&self.history.leaves);
+        }
+        Ok(appended.number)
+    }
+
+    /// Draws and authorises a key.
+    ///
+    /// # Errors
+    ///
+    /// [`AddKeyError`].
+    pub fn add_key(&mut self, request: KeyRequest) -> Result<NewKey, AddKeyError> {
+        let new = NewKey::draw(&self.key, request, &self.env)?;
+        let (commit, repository, env) = (CommitId(self.env.random()), self.id(), self.env.clone());
+        self.append(commit, |_| {
+            Ok(Body::Authorize(new.authorize(
+                &repository,
+                &commit,
+                &env,
+            )?))
+        })?;
+        Ok(new)
+    }
+}
+
+/// The commit body of a snapshot entry: its own, or from its record. `None` for
+/// entries of other kinds.
+///
+/// # Errors
+///
+/// [`RecordError`].
+pub fn read_commit_body<S: ReadStore + ?Sized>(
+    store: &S,
+    entry: &Entry,
+) -> Result<Option<CommitBody>, RecordError> {
+    match entry.body() {
+        Body::Snapshot(SnapshotBody::Inline(body)) => Ok(Some(body.clone())),
+        Body::Snapshot(SnapshotBody::Record { id, len }) => {
+            let bytes = store.read(&ObjectKey::Record(*id), (*len).into())?;
+            if RecordId::of(&bytes) != *id {
+                return Err(RecordError::Altered { id: *id });
+            }
+            Ok(Some(CommitBody::decode(&bytes)?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Compares the log with the size and root that a key file pins.
+fn against_pin(history: &History, size: u64, root: &indelible_format::ids::LogHash) -> Continuity {
+    match history.root_at(size) {
+        None => Continuity::Behind {
+            shown: history.size(),
+            remembered: size,
+        },
+        Some(found) if found == *root => Continuity::Extends,
+        Some(_) => Continuity::Forked { at: 0 },
+    }
+}

@@ -1,0 +1,404 @@
+//! Writes sources into a repository.
+//!
+//! Bytes become chunks, chunks become packs; then comes the commit record, and
+//! last the log entry. That order is the safety argument (SPEC 9.2): nothing is
+//! written before everything that it names is durable. A crash leaves packs that
+//! nobody refers to; it can't leave a snapshot that names missing data. A source
+//! that fails, or a dump command that does, ends the run before the commit.
+//!
+//! This module never deletes or overwrites. It holds an [`AppendStore`], which
+//! offers neither.
+
+mod commit;
+mod ingest;
+mod prepare;
+mod publish;
+mod source_items;
+mod writer;
+
+use std::io;
+use std::thread;
+
+use indelible_format::ids::{CommitId, PackId};
+use indelible_format::manifest::{Accounting, Manifest, Source};
+use indelible_format::name::Name;
+use indelible_format::node::{PlacedRoot, Root};
+use indelible_format::pack::PackRecipients;
+use indelible_format::rights::{Kind, Rights};
+
+use crate::cancel::Cancel;
+use crate::chunker::Chunker;
+use crate::log::AppendError;
+use crate::progress::Progress;
+use crate::repository::{Forbidden, Repository};
+use crate::source::{Change, CommandError, CommandSpec, Item, SourceError, Stderr};
+use crate::store::{AppendStore, StoreError};
+use commit::commit_snapshot;
+use ingest::Cutting;
+use prepare::Prepared;
+pub use publish::PublishError;
+use publish::Publisher;
+use source_items::Walk;
+use writer::{WriteError, Writer, Written};
+
+/// Level of zstd for new chunks.
+pub const COMPRESSION_LEVEL: i32 = 3;
+
+/// What to store.
+pub enum Input {
+    /// Files, directories, links and streams, in the order of their paths.
+    Items(Vec<Item>),
+    /// The standard output of commands, run one after the other.
+    Commands(Vec<CommandInput>),
+}
+
+/// A command whose output becomes an entry.
+pub struct CommandInput {
+    /// Where it is stored.
+    pub path: Vec<u8>,
+    /// What to run.
+    pub command: CommandSpec,
+    /// Where its standard error goes.
+    pub stderr: Stderr,
+}
+
+/// What a snapshot is to be called, and what is to be noted of it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its series.
+    pub name: Name,
+    /// The host that it is made on.
+    pub host: Option<String>,
+    /// Labels; sorted here.
+    pub labels: Vec<String>,
+    /// Where the bytes come from, for the manifest.
+    pub source: Source,
+    /// The program, for the manifest.
+    pub program: Option<String>,
+}
+
+/// What a snapshot came to.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Its number in the log.
+    pub number: u64,
+    /// Its commit id.
+    pub commit: CommitId,
+    /// Entries that it holds.
+    pub entries: u64,
+    /// Bytes of content read.
+    pub content_bytes: u64,
+    /// What was new.
+    pub accounting: Accounting,
+    /// Packs that it added.
+    pub packs: usize,
+    /// Files that changed while they were read, by path.
+    pub changed: Vec<(String, Change)>,
+    /// How long it took, milliseconds.
+    pub took_ms: u64,
+}
+
+/// Why a snapshot was not committed, or may not have been.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotRunError {
+    /// The key has not the write right.
+    #[error("the key has the rights {held}, and adding a snapshot takes write")]
+    NoWrite {
+        /// What it has.
+        held: Rights,
+    },
+    /// The key may not write this NAME.
+    #[error("the key may not write snapshots named {name}")]
+    NotThisName {
+        /// The NAME.
+        name: Name,
+        /// The patterns that it may write.
+        allowed: Vec<String>,
+    },
+    /// The log lets this key sign nothing, or no snapshots.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// A source can't be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Reading a stream failed.
+    #[error("reading {path} failed")]
+    Stream {
+        /// The entry's path.
+        path: String,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// A stream ended without a byte.
+    #[error("{path} is empty: standard input ended at once")]
+    EmptyStream {
+        /// The entry's path.
+        path: String,
+    },
+    /// A command failed.
+    #[error("the command for {path} failed")]
+    Command {
+        /// The entry's path.
+        path: String,
+        /// How.
+        source: CommandError,
+    },
+    /// There is nothing to store.
+    #[error("there is nothing to store")]
+    NoEntries,
+    /// It was interrupted.
+    #[error("interrupted")]
+    Interrupted,
+    /// Keys of the bundle can't be used.
+    #[error(transparent)]
+    Seal(#[from] indelible_format::seal::UnusableKey),
+    /// A pack could not be stored.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The packs that are there could not be listed.
+    #[error("the repository's packs could not be listed")]
+    ListPacks(#[source] StoreError),
+    /// A pack that the snapshot needs has disappeared since it was found.
+    #[error(
+        "pack {pack} of an earlier snapshot, which this one needs, has disappeared or changed its length"
+    )]
+    ReachLost {
+        /// The pack.
+        pack: PackId,
+        /// What the store answered, if it failed.
+        source: Option<StoreError>,
+    },
+    /// The commit record could not be stored.
+    #[error("the commit record could not be stored")]
+    Record(#[source] StoreError),
+    /// The snapshot states more than a commit may.
+    #[error("the commit body has {size_bytes} bytes, more than the format allows")]
+    CommitTooLarge {
+        /// Its size.
+        size_bytes: usize,
+    },
+    /// The log entry was not created, or may not have been.
+    #[error(transparent)]
+    Append(#[from] Box<AppendError<SnapshotRunError>>),
+}
+
+fn check(cancel: &Cancel) -> Result<(), SnapshotRunError> {
+    if cancel.is_requested() {
+        Err(SnapshotRunError::Interrupted)
+    } else {
+        Ok(())
+    }
+}
+
+/// Takes a snapshot and commits it.
+///
+/// # Errors
+///
+/// [`SnapshotRunError`]. Nothing was committed, unless it holds
+/// [`AppendError::Unknown`].
+pub fn run<S: AppendStore + ?Sized>(
+    repository: &mut Repository<'_, S>,
+    request: &Request,
+    input: Input,
+    cancel: &Cancel,
+    progress: &dyn Progress,
+) -> Result<Summary, SnapshotRunError> {
+    let clock = repository.env().clock.clone();
+    let (started_ms, began) = (clock.now_unix_ms(), clock.monotonic_ms());
+    may_write(repository, &request.name)?;
+    let commit = CommitId(repository.env().random());
+    let mut prepared = prepare::prepare(repository, &commit, progress)?;
+    let stored = store(repository, input, &mut prepared, cancel, progress)?;
+    check(cancel)?;
+
+    let Stored {
+        list,
+        small,
+        entries,
+        content_bytes,
+        written,
+        changed,
+    } = stored;
+    let accounting = Accounting {
+        new_bytes: written.new_bytes,
+        new_chunks: written.new_chunks,
+        added_bytes: written.packs.iter().map(|pack| u64::from(pack.len)).sum(),
+    };
+    let mut labels = request.labels.clone();
+    labels.sort();
+    labels.dedup();
+    let manifest = Manifest {
+        name: request.name.clone(),
+        host: request.host.clone(),
+        labels,
+        list,
+        small,
+        entries,
+        content_bytes,
+        source: request.source.clone(),
+        accounting,
+        started_ms,
+        finished_ms: clock.now_unix_ms(),
+        program: request.program.clone(),
+    };
+    let packs = written.packs.len();
+    let adopted_journals = std::mem::take(&mut prepared.adopted_journals);
+    let number = commit_snapshot(
+        repository,
+        commit,
+        &manifest,
+        written,
+        &prepared.listings,
+        progress,
+    )?;
+    // What the journals named is committed now, or was not needed: in both cases
+    // they have done their work, and a left one does no harm.
+    for journal in prepared.journal.into_iter().chain(adopted_journals) {
+        let _ = journal.close();
+    }
+    let took_ms = clock.monotonic_ms().saturating_sub(began);
+    Ok(Summary {
+        number,
+        commit,
+        entries,
+        content_bytes,
+        accounting,
+        packs,
+        changed,
+        took_ms,
+    })
+}
+
+/// Checks rights before any work is done. Every reader checks them again.
+fn may_write<S: AppendStore + ?Sized>(
+    repository: &Repository<'_, S>,
+    name: &Name,
+) -> Result<(), SnapshotRunError> {
+    let key = repository.key();
+    if key.write.is_none() {
+        return Err(SnapshotRunError::NoWrite { held: key.rights() });
+    }
+    if !key.facts.may_write(name) {
+        let allowed = key
+            .facts
+            .patterns()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        return Err(SnapshotRunError::NotThisName {
+            name: name.clone(),
+            allowed,
+        });
+    }
+    repository
+        .forbids(Kind::Snapshot)
+        .map_or(Ok(()), |forbidden| Err(forbidden.into()))
+}
+
+/// What was stored, before it is committed.
+struct Stored {
+    list: PlacedRoot,
+    small: Option<PlacedRoot>,
+    entries: u64,
+    content_bytes: u64,
+    written: Written,
+    changed: Vec<(String, Change)>,
+}
+
+/// Stores everything that the snapshot names, durably.
+fn store<S: AppendStore + ?Sized>(
+    repository: &Repository<'_, S>,
+    input: Input,
+    prepared: &mut Prepared,
+    cancel: &Cancel,
+    progress: &dyn Progress,
+) -> Result<Stored, SnapshotRunError> {
+    let key = repository.key();
+    let domain_keys = key
+        .write
+        .as_ref()
+        .ok_or(SnapshotRunError::NoWrite { held: key.rights() })?;
+    let chunker = Chunker::new(
+        &repository.history().authority.genesis().chunker,
+        &domain_keys.gear,
+    );
+    let cutting = Cutting {
+        chunker,
+        data_id: &domain_keys.data_id,
+        node_id: &domain_keys.node_id,
+    };
+    let recipients = PackRecipients {
+        repository: repository.id(),
+        domain: key.domain,
+        epoch: key.epoch,
+        data_public: &key.data_public,
+        meta_public: &key.meta_public,
+        psk: &key.psk,
+    };
+    let index = std::mem::take(&mut prepared.index);
+    let adopted = std::mem::take(&mut prepared.adopted);
+    let journal = prepared.journal.take();
+    thread::scope(|scope| {
+        let publisher = Publisher::start(
+            scope,
+            repository.store(),
+            repository.state(),
+            journal,
+            progress,
+        );
+        let env = repository.env();
+        let writer = Writer::new(
+            recipients,
+            &domain_keys.index,
+            env,
+            index,
+            adopted,
+            &publisher,
+        );
+        let walked = Walk::new(&cutting, writer, cancel, progress).run(input);
+        let walked = match walked {
+            Ok(walked) => Ok(walked),
+            // The publisher's own error says more than "it failed".
+            Err(WalkError::Write(WriteError::Publisher)) => Err(None),
+            Err(WalkError::Write(WriteError::Seal(error))) => Err(Some(error.into())),
+            Err(WalkError::Source(error)) => Err(Some(*error)),
+        };
+        // Nothing is committed before every pack is durable.
+        match (publisher.finish(), walked) {
+            (_, Err(Some(error))) => Err(error),
+            (Err(error), _) => Err(error.into()),
+            (Ok(journal), Ok(stored)) => {
+                prepared.journal = journal;
+                Ok(stored)
+            }
+            (Ok(_), Err(None)) => unreachable!("a publisher that ended well took every pack"),
+        }
+    })
+}
+
+/// Why the sources could not be stored.
+enum WalkError {
+    Source(Box<SnapshotRunError>),
+    Write(WriteError),
+}
+
+impl From<WriteError> for WalkError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl From<SnapshotRunError> for WalkError {
+    fn from(error: SnapshotRunError) -> Self {
+        Self::Source(Box::new(error))
+    }
+}
+
+/// Gives a root the place of its node.
+fn placed(root: Root, writer: &Writer<'_, '_>) -> PlacedRoot {
+    let place = writer
+        .place(&root.id)
+        .expect("the node of a root was stored with its stream");
+    PlacedRoot { root, place }
+}

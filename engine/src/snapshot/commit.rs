@@ -1,0 +1,159 @@
+//! Seals what was stored, and commits it.
+//!
+//! By now every pack is durable. Each pack of earlier snapshots that this one
+//! leans on is checked to be there right before the log entry is signed, and
+//! again if another writer took the number: signing asserts that all of it
+//! exists.
+
+use std::collections::BTreeSet;
+
+use indelible_format::commit::{
+    Binding, CommitBody, CommitKeys, CommitRandomness, NewPack, Reach, SnapshotBody,
+};
+use indelible_format::entry::{BODY_BYTES_MAX, Body};
+use indelible_format::history::History;
+use indelible_format::ids::{CommitId, DomainId, PackId, RecordId};
+use indelible_format::manifest::Manifest;
+use indelible_format::secret::SecretKey;
+
+use super::SnapshotRunError;
+use super::writer::Written;
+use crate::log::AppendError;
+use crate::progress::{Note, Phase, Progress};
+use crate::repository::{Listings, Repository};
+use crate::store::{AppendStore, ObjectKey, PutOutcome, StoreError};
+
+/// Seals and commits what was stored.
+pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
+    repository: &mut Repository<'_, S>,
+    commit: CommitId,
+    manifest: &Manifest,
+    written: Written,
+    listings: &Listings,
+    progress: &dyn Progress,
+) -> Result<u64, SnapshotRunError> {
+    progress.begin(Phase::Committing, None);
+    let domain = repository.key().domain;
+    let reached = |pack: &PackId| {
+        let listed = listings
+            .get(&domain, pack)
+            .expect("the index holds listed packs only");
+        (listed.entry, listed.place)
+    };
+    let reach = Reach::collect(written.reused.iter().map(reached));
+    let body = seal_commit(repository, commit, manifest, written.packs, &reach)?;
+    let inline = SnapshotBody::Inline(body.clone());
+    let body = if inline.encode().len() <= BODY_BYTES_MAX {
+        inline
+    } else {
+        store_record(repository.store(), &body)?
+    };
+
+    let store = repository.store();
+    let mut first = true;
+    let number = repository.append(
+        commit,
+        |history: &History| -> Result<Body, SnapshotRunError> {
+            if !std::mem::take(&mut first) {
+                progress.note(Note::LogNumberTaken {
+                    number: history.next - 1,
+                });
+            }
+            check_reach(store, &domain, &written.reused, listings)?;
+            Ok(Body::Snapshot(body.clone()))
+        },
+    );
+    let number = number.map_err(|error| match error {
+        AppendError::Draft(error) => error,
+        other => Box::new(other).into(),
+    })?;
+    progress.end(Phase::Committing);
+    Ok(number)
+}
+
+fn seal_commit<S: AppendStore + ?Sized>(
+    repository: &Repository<'_, S>,
+    commit: CommitId,
+    manifest: &Manifest,
+    packs: Vec<NewPack>,
+    reach: &Reach,
+) -> Result<CommitBody, SnapshotRunError> {
+    let (key, env) = (repository.key(), repository.env());
+    let index = &key
+        .write
+        .as_ref()
+        .ok_or(SnapshotRunError::NoWrite { held: key.rights() })?
+        .index;
+    let binding = Binding {
+        repository: repository.id(),
+        commit,
+        domain: key.domain,
+        epoch: key.epoch,
+    };
+    let keys = CommitKeys {
+        index,
+        meta_public: &key.meta_public,
+        psk: &key.psk,
+    };
+    let random = CommitRandomness {
+        salt: env.random(),
+        manifest_key: SecretKey::new(env.random()),
+        wrap: env.random(),
+    };
+    Ok(CommitBody::seal(
+        &binding, packs, None, reach, manifest, keys, &random,
+    )?)
+}
+
+fn store_record<S: AppendStore + ?Sized>(
+    store: &S,
+    body: &CommitBody,
+) -> Result<SnapshotBody, SnapshotRunError> {
+    let bytes = body.encode();
+    let len = u32::try_from(bytes.len()).ok();
+    let len = len.filter(|_| CommitBody::decode(&bytes).is_ok());
+    let len = len.ok_or(SnapshotRunError::CommitTooLarge {
+        size_bytes: bytes.len(),
+    })?;
+    let id = RecordId::of(&bytes);
+    match store
+        .put_new(&ObjectKey::Record(id), &bytes)
+        .map_err(SnapshotRunError::Record)?
+    {
+        PutOutcome::Created | PutOutcome::AlreadySame => Ok(SnapshotBody::Record { id, len }),
+        PutOutcome::Conflict => Err(SnapshotRunError::Record(StoreError::NotRegular {
+            key: ObjectKey::Record(id),
+        })),
+        PutOutcome::Indeterminate { cause } => Err(SnapshotRunError::Record(*cause)),
+    }
+}
+
+/// Checks that each reused pack is there, with the length that its entry lists.
+fn check_reach<S: AppendStore + ?Sized>(
+    store: &S,
+    domain: &DomainId,
+    reused: &BTreeSet<PackId>,
+    listings: &Listings,
+) -> Result<(), SnapshotRunError> {
+    for pack in reused {
+        let expected = listings
+            .get(domain, pack)
+            .map(|listed| u64::from(listed.pack.len));
+        match store.size(&ObjectKey::Pack(*pack)) {
+            Ok(size) if Some(size) == expected => {}
+            Ok(_) => {
+                return Err(SnapshotRunError::ReachLost {
+                    pack: *pack,
+                    source: None,
+                });
+            }
+            Err(error) => {
+                return Err(SnapshotRunError::ReachLost {
+                    pack: *pack,
+                    source: Some(error),
+                });
+            }
+        }
+    }
+    Ok(())
+}

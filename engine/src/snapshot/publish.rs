@@ -1,0 +1,124 @@
+//! Puts finished packs into the store, beside the thread that makes them.
+//!
+//! A pack counts as published once the store says that it is durable; only then
+//! is it journalled. The queue holds no pack: who hands one over waits until the
+//! one before is durable, so that at most two are in memory.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Scope, ScopedJoinHandle};
+
+use crate::pack::FinishedPack;
+use crate::progress::{Phase, Progress};
+use crate::state::{Journal, JournalledPack, RepositoryState};
+use crate::store::{AppendStore, ObjectKey, PutOutcome, StoreError};
+
+use indelible_format::ids::PackId;
+
+/// How often a pack is put again after an unclear answer. It is content-named,
+/// so putting it again does no harm.
+const TRIES: u32 = 4;
+
+/// Why a pack was not published.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The store failed.
+    #[error("pack {} could not be stored", .pack.short())]
+    Store {
+        /// The pack.
+        pack: PackId,
+        /// Why.
+        source: StoreError,
+    },
+    /// The name is taken by other bytes, which must have been put there on
+    /// purpose.
+    #[error("the store holds other bytes under the name of pack {pack}")]
+    Taken {
+        /// The pack.
+        pack: PackId,
+    },
+}
+
+/// Hands finished packs to the thread that stores them.
+pub(super) struct Publisher<'scope> {
+    queue: SyncSender<FinishedPack>,
+    thread: ScopedJoinHandle<'scope, Result<Option<Journal>, PublishError>>,
+}
+
+impl<'scope> Publisher<'scope> {
+    /// Starts the thread.
+    pub(super) fn start<'env, S: AppendStore + ?Sized>(
+        scope: &'scope Scope<'scope, 'env>,
+        store: &'env S,
+        state: Option<&'env RepositoryState>,
+        journal: Option<Journal>,
+        progress: &'env dyn Progress,
+    ) -> Self {
+        let (queue, packs) = sync_channel(0);
+        let thread = scope.spawn(move || publish_all(store, state, journal, progress, &packs));
+        Self { queue, thread }
+    }
+
+    /// Hands over a pack. False: the thread has failed, and
+    /// [`finish`](Self::finish) says why.
+    pub(super) fn put(&self, pack: FinishedPack) -> bool {
+        self.queue.send(pack).is_ok()
+    }
+
+    /// Waits until every pack is durable, and gives the journal back.
+    pub(super) fn finish(self) -> Result<Option<Journal>, PublishError> {
+        drop(self.queue);
+        match self.thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+fn publish_all<S: AppendStore + ?Sized>(
+    store: &S,
+    state: Option<&RepositoryState>,
+    mut journal: Option<Journal>,
+    progress: &dyn Progress,
+    packs: &Receiver<FinishedPack>,
+) -> Result<Option<Journal>, PublishError> {
+    progress.begin(Phase::Publishing, None);
+    for pack in packs {
+        put(store, &pack)?;
+        if let Some(state) = state {
+            state.keep_directory(&pack.id, &pack.directory_copy());
+        }
+        let len = u32::try_from(pack.bytes.len()).expect("a pack is at most 32 MiB");
+        // Without its line the pack can't be adopted if this run dies; that is
+        // no reason to let it die.
+        if let Some(journal) = &mut journal {
+            let _ = journal.add(&JournalledPack { id: pack.id, len });
+        }
+        progress.advance(Phase::Publishing, len.into());
+    }
+    progress.end(Phase::Publishing);
+    Ok(journal)
+}
+
+fn put<S: AppendStore + ?Sized>(store: &S, pack: &FinishedPack) -> Result<(), PublishError> {
+    let key = ObjectKey::Pack(pack.id);
+    let mut unclear = None;
+    for _ in 0..TRIES {
+        match store.put_new(&key, &pack.bytes) {
+            Ok(PutOutcome::Created | PutOutcome::AlreadySame) => return Ok(()),
+            Ok(PutOutcome::Conflict) => return Err(PublishError::Taken { pack: pack.id }),
+            Ok(PutOutcome::Indeterminate { cause }) => unclear = Some(*cause),
+            Err(source) => {
+                return Err(PublishError::Store {
+                    pack: pack.id,
+                    source,
+                });
+            }
+        }
+    }
+    let source = unclear.expect("every try was unclear");
+    Err(PublishError::Store {
+        pack: pack.id,
+        source,
+    })
+}

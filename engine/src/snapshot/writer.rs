@@ -1,0 +1,325 @@
+//! Collects new chunks into packs, and places the tree over them.
+//!
+//! Data chunks go into the open pack at once. Nodes and pages wait until the
+//! packs of all that they list are finished and so have ids; then they are
+//! encoded into packs of their own, or, when the snapshot is small, behind the
+//! data in its last pack. Until a pack is finished its chunks carry the pack's
+//! provisional id.
+//!
+//! A chunk that the domain has already is not stored again, and the pack that
+//! holds it goes into the snapshot's reach.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use indelible_format::commit::NewPack;
+use indelible_format::ids::{ChunkId, PackId};
+use indelible_format::node;
+use indelible_format::pack::PackRecipients;
+use indelible_format::page;
+use indelible_format::places::Place;
+use indelible_format::seal::UnusableKey;
+use indelible_format::secret::SecretKey;
+
+use super::COMPRESSION_LEVEL;
+use super::publish::Publisher;
+use crate::env::Env;
+use crate::index::Index;
+use crate::pack::{CodedChunk, FinishedPack, PackBuilder, code};
+use crate::tree::{Bough, Shape, Trunk};
+
+/// So many bytes of waiting nodes and pages make a pack of their own.
+const TREE_FLUSH_BYTES: usize = 4 << 20;
+
+/// Why chunks can't be stored.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    /// The bundle's public keys are unusable.
+    #[error(transparent)]
+    Seal(#[from] UnusableKey),
+    /// The publisher failed; it knows why.
+    #[error("publishing failed")]
+    Publisher,
+}
+
+/// What a snapshot's chunks came to.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The packs that it adds.
+    pub(super) packs: Vec<NewPack>,
+    /// The packs of earlier entries that it leans on.
+    pub(super) reused: BTreeSet<PackId>,
+    /// Data chunks that were new.
+    pub(super) new_chunks: u64,
+    /// Their plaintext bytes.
+    pub(super) new_bytes: u64,
+}
+
+/// Stores the chunks of one snapshot.
+pub(super) struct Writer<'w, 'scope> {
+    recipients: PackRecipients<'w>,
+    index_key: &'w SecretKey,
+    env: &'w Env,
+    index: Index,
+    /// Packs of a dead run that are in the index and in no entry yet.
+    adopted: HashMap<PackId, NewPack>,
+    publisher: &'w Publisher<'scope>,
+    compressor: zstd::bulk::Compressor<'static>,
+    /// Where the chunks of this run lie. The pack may be provisional.
+    fresh: HashMap<ChunkId, Place>,
+    /// The ids of provisional packs that are finished.
+    named: HashMap<PackId, PackId>,
+    open: Option<PackBuilder>,
+    waiting: VecDeque<Bough>,
+    waiting_ids: HashSet<ChunkId>,
+    waiting_bytes: usize,
+    written: Written,
+}
+
+impl<'w, 'scope> Writer<'w, 'scope> {
+    pub(super) fn new(
+        recipients: PackRecipients<'w>,
+        index_key: &'w SecretKey,
+        env: &'w Env,
+        index: Index,
+        adopted: HashMap<PackId, NewPack>,
+        publisher: &'w Publisher<'scope>,
+    ) -> Self {
+        Self {
+            recipients,
+            index_key,
+            env,
+            index,
+            adopted,
+            publisher,
+            compressor: zstd::bulk::Compressor::new(COMPRESSION_LEVEL)
+                .expect("the level is one of zstd's"),
+            fresh: HashMap::new(),
+            named: HashMap::new(),
+            open: None,
+            waiting: VecDeque::new(),
+            waiting_ids: HashSet::new(),
+            waiting_bytes: 0,
+            written: Written::default(),
+        }
+    }
+
+    /// Whether a chunk needs no storing. If an earlier snapshot has it, its pack
+    /// is now in reach.
+    pub(super) fn has(&mut self, id: &ChunkId) -> bool {
+        if let Some(place) = self.index.get(id) {
+            self.reuse(place.pack);
+            return true;
+        }
+        self.fresh.contains_key(id) || self.waiting_ids.contains(id)
+    }
+
+    fn reuse(&mut self, pack: PackId) {
+        match self.adopted.remove(&pack) {
+            Some(new) => self.written.packs.push(new),
+            None if self.written.packs.iter().any(|own| own.id == pack) => {}
+            None => {
+                self.written.reused.insert(pack);
+            }
+        }
+    }
+
+    /// Stores a data chunk that [`has`](Self::has) did not know.
+    pub(super) fn put(&mut self, chunk: CodedChunk) -> Result<(), WriteError> {
+        self.written.new_chunks += 1;
+        self.written.new_bytes += chunk.plain_len as u64;
+        self.put_chunk(chunk)?;
+        if self.waiting_bytes >= TREE_FLUSH_BYTES {
+            self.flush_tree(false)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn put_chunk(&mut self, chunk: CodedChunk) -> Result<(), WriteError> {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|pack| !pack.fits(chunk.coded.len()))
+        {
+            self.close()?;
+        }
+        let mut pack = match self.open.take() {
+            Some(pack) => pack,
+            None => self.new_pack()?,
+        };
+        let id = chunk.id;
+        let number = pack.add(chunk);
+        self.fresh.insert(
+            id,
+            Place {
+                pack: pack.provisional(),
+                number,
+            },
+        );
+        self.open = Some(pack);
+        Ok(())
+    }
+
+    fn new_pack(&self) -> Result<PackBuilder, UnusableKey> {
+        PackBuilder::new(&self.recipients, self.index_key, self.env)
+    }
+
+    /// Finishes the open pack, if there is one.
+    fn close(&mut self) -> Result<(), WriteError> {
+        match self.open.take() {
+            Some(pack) => self.finish_pack(pack),
+            None => Ok(()),
+        }
+    }
+
+    fn finish_pack(&mut self, pack: PackBuilder) -> Result<(), WriteError> {
+        let provisional = pack.provisional();
+        let finished: FinishedPack = pack.finish();
+        self.named.insert(provisional, finished.id);
+        let len = u32::try_from(finished.bytes.len()).expect("a pack is at most 32 MiB");
+        self.written.packs.push(NewPack {
+            id: finished.id,
+            len,
+            sha256: finished.sha256,
+        });
+        if self.publisher.put(finished) {
+            Ok(())
+        } else {
+            Err(WriteError::Publisher)
+        }
+    }
+
+    /// Where a chunk lies, with the id of its pack if that has one.
+    pub(super) fn place(&self, id: &ChunkId) -> Option<Place> {
+        self.index.get(id).or_else(|| {
+            let place = self.fresh.get(id)?;
+            Some(Place {
+                pack: *self.named.get(&place.pack).unwrap_or(&place.pack),
+                number: place.number,
+            })
+        })
+    }
+
+    /// The places of what a bough lists, if all of them can be written into a
+    /// pack with this provisional id.
+    fn places(&self, bough: &Bough, own: &PackId) -> Option<Vec<Place>> {
+        let open = self
+            .open
+            .as_ref()
+            .map(PackBuilder::provisional)
+            .filter(|open| open != own);
+        bough
+            .listed()
+            .map(|id| self.place(&id).filter(|place| Some(place.pack) != open))
+            .collect()
+    }
+
+    fn encode(&mut self, bough: Bough, places: Vec<Place>, own: &PackId) -> CodedChunk {
+        let (id, class) = (bough.id, bough.class());
+        let plain = match bough.shape {
+            Shape::Node { level, items } => node::Node {
+                level,
+                items,
+                places,
+            }
+            .encode(own),
+            Shape::Page { records, .. } => page::encode(&records, &places, own),
+        };
+        let (coding, coded) = code(&mut self.compressor, &plain);
+        CodedChunk {
+            id,
+            class,
+            coding,
+            plain_len: plain.len(),
+            coded,
+        }
+    }
+
+    /// Writes the waiting nodes and pages whose lists are placed into packs of
+    /// their own.
+    fn flush_tree(&mut self, all: bool) -> Result<(), WriteError> {
+        let mut pack = self.new_pack()?;
+        for _ in 0..self.waiting.len() {
+            let Some(bough) = self.waiting.pop_front() else {
+                break;
+            };
+            if !pack.fits(bough.size_bound_bytes()) {
+                self.finish_pack(pack)?;
+                pack = self.new_pack()?;
+            }
+            let own = pack.provisional();
+            let Some(places) = self.places(&bough, &own) else {
+                assert!(
+                    !all,
+                    "children stand before their parents, and every data pack is closed"
+                );
+                self.waiting.push_back(bough);
+                continue;
+            };
+            self.waiting_bytes -= bough.size_bound_bytes();
+            self.waiting_ids.remove(&bough.id);
+            let chunk = self.encode(bough, places, &own);
+            let id = chunk.id;
+            let number = pack.add(chunk);
+            self.fresh.insert(id, Place { pack: own, number });
+        }
+        if pack.is_empty() {
+            Ok(())
+        } else {
+            self.finish_pack(pack)
+        }
+    }
+
+    /// Stores what waits, behind the data if there is room, and closes the last
+    /// pack.
+    pub(super) fn flush(&mut self) -> Result<(), WriteError> {
+        let room = self.open.as_ref().is_some_and(|pack| {
+            // 128 bytes are more than a chunk's tag and record take.
+            let tree = self.waiting_bytes + 128 * self.waiting.len();
+            pack.fits(tree)
+                && pack.len() + self.waiting.len() < indelible_format::limits::PACK_CHUNKS_MAX
+        });
+        if !room {
+            self.close()?;
+            return if self.waiting.is_empty() {
+                Ok(())
+            } else {
+                self.flush_tree(true)
+            };
+        }
+        while let Some(bough) = self.waiting.pop_front() {
+            let own = self
+                .open
+                .as_ref()
+                .expect("a pack with room is open")
+                .provisional();
+            let places = self
+                .places(&bough, &own)
+                .expect("children stand before their parents");
+            let chunk = self.encode(bough, places, &own);
+            self.put_chunk(chunk)?;
+        }
+        self.waiting_ids.clear();
+        self.waiting_bytes = 0;
+        self.close()
+    }
+
+    /// What it all came to, after [`flush`](Self::flush).
+    pub(super) fn finish(self) -> Written {
+        self.written
+    }
+}
+
+impl Trunk for Writer<'_, '_> {
+    type Error = WriteError;
+
+    fn take(&mut self, bough: Bough) -> Result<(), WriteError> {
+        if self.has(&bough.id) {
+            return Ok(());
+        }
+        self.waiting_ids.insert(bough.id);
+        self.waiting_bytes += bough.size_bound_bytes();
+        self.waiting.push_back(bough);
+        Ok(())
+    }
+}

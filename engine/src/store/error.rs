@@ -1,0 +1,289 @@
+//! Why a store could not do what it was asked.
+//!
+//! One enum serves every store, because callers treat them alike. Each variant
+//! carries what was tried and on what; [`StoreError::class`] says what kind of
+//! failure it is, from which the program takes its exit code and its advice.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use super::ObjectKey;
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The place that should hold the repository does not exist.
+    #[error("there is no directory {location}")]
+    RootMissing {
+        /// Where the store was expected.
+        location: String,
+    },
+    /// The place that should hold the repository is something else.
+    #[error("{location} is not a directory")]
+    RootNotDirectory {
+        /// Where the store was expected.
+        location: String,
+    },
+    /// No version of the object exists.
+    #[error("{key} is not in the store")]
+    NotFound {
+        /// Which object.
+        key: ObjectKey,
+    },
+    /// The object is longer than the caller is ready to hold.
+    #[error("{key} has {actual} bytes, and at most {limit} are read")]
+    TooLong {
+        /// Which object.
+        key: ObjectKey,
+        /// The most that the caller accepts, in bytes.
+        limit: u64,
+        /// What the store says that there is, in bytes.
+        actual: u64,
+    },
+    /// The object ends before the bytes that were asked for.
+    #[error("{key} gave {actual} of the {wanted} bytes from offset {offset}")]
+    ShortRead {
+        /// Which object.
+        key: ObjectKey,
+        /// The first byte that was asked for.
+        offset: u64,
+        /// How many bytes were asked for.
+        wanted: u64,
+        /// How many of them exist.
+        actual: u64,
+    },
+    /// The name leads to a symbolic link, a directory or a device.
+    #[error("{key} is not a regular file")]
+    NotRegular {
+        /// Which object.
+        key: ObjectKey,
+    },
+    /// The number does not fit into the name of a log entry.
+    #[error("log number {number} has more than 12 digits")]
+    LogFull {
+        /// The number that was to be created.
+        number: u64,
+    },
+    /// Objects of this kind stay for ever.
+    #[error("{key} is never removed")]
+    Permanent {
+        /// Which object.
+        key: ObjectKey,
+    },
+    /// A sync failed earlier. A later one that succeeds proves nothing, because
+    /// the system may have dropped what it could not write.
+    #[error("an earlier sync of {path} failed, so it cannot be known to be stored")]
+    Doubtful {
+        /// The name within the store.
+        path: String,
+    },
+    /// A call to the system failed.
+    #[error("could not {action} {path}")]
+    Io {
+        /// What was tried.
+        action: Action,
+        /// The name within the store, or the place of the store.
+        path: String,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// The store gave no answer.
+    #[error("{location} cannot be reached")]
+    Unreachable {
+        /// Where the store is.
+        location: String,
+        /// What stood in the way.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// What was tried when a call to the system failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Create a file that must not exist yet.
+    Create,
+    /// Inspect a name without opening it.
+    Inspect,
+    /// Enter a name for a finished file.
+    Link,
+    /// List a directory.
+    List,
+    /// Make a directory.
+    MakeDirectory,
+    /// Open a file or directory.
+    Open,
+    /// Read from a file.
+    Read,
+    /// Remove a name.
+    Remove,
+    /// Make a file's bytes durable.
+    Sync,
+    /// Make a directory's entries durable.
+    SyncDirectory,
+    /// Write to a file.
+    Write,
+}
+
+/// The verb, as it stands after "could not".
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Inspect => "inspect",
+            Self::Link => "link into place",
+            Self::List => "list",
+            Self::MakeDirectory => "make the directory",
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Remove => "remove",
+            Self::Sync => "sync",
+            Self::SyncDirectory => "sync the directory",
+            Self::Write => "write",
+        })
+    }
+}
+
+/// What kind of failure it is, for exit codes and advice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// There is no repository at that place.
+    NoRepository,
+    /// The object does not exist.
+    NotFound,
+    /// The store does not answer now; the same call may succeed later.
+    Unreachable,
+    /// The system forbids it to this user. A filesystem without hard links also
+    /// answers so.
+    PermissionDenied,
+    /// The disk or the quota is full.
+    NoSpace,
+    /// The store is mounted read-only.
+    ReadOnly,
+    /// The store cannot do this at all.
+    Unsupported,
+    /// What is stored is not what an object looks like.
+    Malformed,
+    /// Whether the object is stored cannot be known.
+    Doubtful,
+    /// The caller asked for what is never done.
+    Refused,
+    /// Any other failure, a failing disk among them.
+    Other,
+}
+
+impl StoreError {
+    /// What kind of failure it is.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::RootMissing { .. } | Self::RootNotDirectory { .. } => ErrorClass::NoRepository,
+            Self::NotFound { .. } => ErrorClass::NotFound,
+            Self::TooLong { .. } | Self::ShortRead { .. } | Self::NotRegular { .. } => {
+                ErrorClass::Malformed
+            }
+            Self::LogFull { .. } | Self::Permanent { .. } => ErrorClass::Refused,
+            Self::Doubtful { .. } => ErrorClass::Doubtful,
+            // How a filesystem says that it can't sync directories.
+            Self::Io {
+                action: Action::SyncDirectory,
+                source,
+                ..
+            } if source.kind() == io::ErrorKind::InvalidInput => ErrorClass::Unsupported,
+            Self::Io { source, .. } => class_of(source.kind()),
+            Self::Unreachable { .. } => ErrorClass::Unreachable,
+        }
+    }
+
+    /// Whether the object does not exist, as far as the store can tell.
+    pub fn is_not_found(&self) -> bool {
+        self.class() == ErrorClass::NotFound
+    }
+
+    /// Whether the same call may succeed later with nothing changed.
+    pub fn is_transient(&self) -> bool {
+        self.class() == ErrorClass::Unreachable
+    }
+}
+
+/// The class of what the operating system answered.
+///
+/// An input/output error is not counted as transient: it is how a failing disk
+/// speaks, and trying again hides it.
+fn class_of(kind: io::ErrorKind) -> ErrorClass {
+    use io::ErrorKind as Kind;
+    match kind {
+        Kind::PermissionDenied => ErrorClass::PermissionDenied,
+        Kind::StorageFull | Kind::QuotaExceeded => ErrorClass::NoSpace,
+        Kind::ReadOnlyFilesystem => ErrorClass::ReadOnly,
+        Kind::Unsupported | Kind::CrossesDevices | Kind::TooManyLinks => ErrorClass::Unsupported,
+        Kind::TimedOut
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::NetworkDown
+        | Kind::NotConnected
+        | Kind::ConnectionRefused
+        | Kind::ConnectionReset
+        | Kind::ConnectionAborted
+        | Kind::StaleNetworkFileHandle => ErrorClass::Unreachable,
+        _ => ErrorClass::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io_error(kind: io::ErrorKind) -> StoreError {
+        StoreError::Io {
+            action: Action::Write,
+            path: "tmp/x".to_owned(),
+            source: kind.into(),
+        }
+    }
+
+    /// The classes that the exit codes and the advice depend on.
+    ///
+    /// Method: one system answer for each.
+    #[test]
+    fn system_answers_have_a_class() {
+        let expected = [
+            (
+                io::ErrorKind::PermissionDenied,
+                ErrorClass::PermissionDenied,
+            ),
+            (io::ErrorKind::StorageFull, ErrorClass::NoSpace),
+            (io::ErrorKind::QuotaExceeded, ErrorClass::NoSpace),
+            (io::ErrorKind::ReadOnlyFilesystem, ErrorClass::ReadOnly),
+            (
+                io::ErrorKind::StaleNetworkFileHandle,
+                ErrorClass::Unreachable,
+            ),
+            (io::ErrorKind::CrossesDevices, ErrorClass::Unsupported),
+            (io::ErrorKind::Other, ErrorClass::Other),
+        ];
+        for (kind, class) in expected {
+            assert_eq!(io_error(kind).class(), class, "{kind:?}");
+        }
+        assert!(io_error(io::ErrorKind::TimedOut).is_transient());
+        assert!(!io_error(io::ErrorKind::NotFound).is_not_found());
+    }
+
+    /// A message never repeats its source.
+    ///
+    /// Method: show an error whose source has a telling text.
+    #[test]
+    fn messages_leave_the_source_to_the_chain() {
+        let error = StoreError::Io {
+            action: Action::SyncDirectory,
+            path: "packs/ab".to_owned(),
+            source: io::Error::other("the disk is on fire"),
+        };
+        assert_eq!(error.to_string(), "could not sync the directory packs/ab");
+        assert_eq!(
+            error.source().expect("a source").to_string(),
+            "the disk is on fire"
+        );
+    }
+}

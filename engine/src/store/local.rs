@@ -1,0 +1,429 @@
+//! A store in a directory of this machine, or of one that is mounted.
+//!
+//! An object is written in full under an unpredictable name in `tmp/`, synced,
+//! and only then linked to its own name (SPEC 9.2). So:
+//!
+//! - A name in an object directory always leads to a finished object. Whatever
+//!   a crash leaves lies in `tmp/`, where no listing looks.
+//! - `link` replaces nothing and lets one of several writers win. Object
+//!   directories need to allow neither renaming nor removal (`chattr +a`).
+//! - An object counts as stored when its bytes, its entry in the directory and
+//!   the directory's own entry have all been synced. The last has to be done by
+//!   whoever puts first, not by whoever made the directory: that one may have
+//!   crashed in between. What another writer created is synced again before it
+//!   is vouched for, for the same reason.
+//! - A sync that failed is never repeated, because the system may drop what it
+//!   could not write and then report success (Rebello et al., "Can Applications
+//!   Recover from fsync Failures?", USENIX ATC 2020). A staged file is given up
+//!   and written anew under another name. A directory can't be, so this store
+//!   vouches for nothing more in it; a fresh store asks the system anew.
+//!
+//! This module never replaces or truncates a file, follows no symbolic link
+//! below its root, maps no file into memory, and unlinks nothing but its own
+//! staged files and what [`ExpireStore::remove`] names. Staged files that an
+//! interrupted run left are not its own.
+
+pub mod files;
+mod read;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::files::{Files, RealFiles};
+use super::{
+    Action, AppendStore, Area, ExpireStore, ObjectKey, PutOutcome, ReadStore as _, StoreError,
+};
+use crate::env::Entropy;
+
+/// Where files are written before they have their name.
+const STAGING: &str = "tmp";
+
+/// How many times an object is written before a failing sync is believed.
+const WRITE_ATTEMPTS: u32 = 3;
+
+/// How many names are tried for a staged file. Random names do not meet; those
+/// of a test that replays the same seed over its own litter do.
+const NAME_ATTEMPTS: u32 = 1_000;
+
+/// A store in a directory.
+pub struct LocalStore<F: Files = RealFiles> {
+    files: F,
+    location: String,
+    entropy: Arc<dyn Entropy>,
+    /// What is known of the directories that objects were put into.
+    anchors: Mutex<BTreeMap<String, Anchor>>,
+}
+
+impl<F: Files> fmt::Debug for LocalStore<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalStore")
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What this store knows of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Anchor {
+    /// The directory would survive a power cut: its entry and those above it
+    /// were synced.
+    Held,
+    /// A sync of the directory, or of something in it, failed. Trying again
+    /// would prove nothing, neither of what was put then nor of what another
+    /// thread had put just before.
+    Lost,
+}
+
+impl LocalStore<RealFiles> {
+    /// Opens the store in an existing directory. It need not hold a repository.
+    ///
+    /// `entropy` gives the names of staged files.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::RootMissing`], [`StoreError::RootNotDirectory`], or what
+    /// the system answered.
+    pub fn open(root: &Path, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
+        Self::rooted(root, RealFiles::open(root), entropy)
+    }
+
+    /// Makes the directory where it is missing, durably, and opens the store in
+    /// it. [`AppendStore::prepare`] then makes what belongs inside.
+    ///
+    /// # Errors
+    ///
+    /// As for [`LocalStore::open`].
+    pub fn create(root: &Path, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
+        Self::rooted(root, RealFiles::create(root), entropy)
+    }
+
+    fn rooted(
+        root: &Path,
+        files: io::Result<RealFiles>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StoreError> {
+        let location = root.display().to_string();
+        match files {
+            Ok(files) => Ok(Self::with_files(files, location, entropy)),
+            Err(source) => Err(match source.kind() {
+                io::ErrorKind::NotFound => StoreError::RootMissing { location },
+                io::ErrorKind::NotADirectory => StoreError::RootNotDirectory { location },
+                _ => StoreError::Io {
+                    action: Action::Open,
+                    path: location,
+                    source,
+                },
+            }),
+        }
+    }
+}
+
+impl<F: Files> LocalStore<F> {
+    /// A store over other system calls than the real ones.
+    pub fn with_files(files: F, location: String, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            files,
+            location,
+            entropy,
+            anchors: Mutex::default(),
+        }
+    }
+
+    /// Writes and syncs a file in `tmp/` and answers its path.
+    fn stage(&self, bytes: &[u8]) -> Result<String, StoreError> {
+        let mut attempt = 1;
+        loop {
+            let (path, mut file) = self.create_staged()?;
+            let written = self
+                .write_all(&mut file, bytes)
+                .map_err(|source| (Action::Write, source))
+                // Interrupted or not, a sync that failed has failed.
+                .and_then(|()| {
+                    self.files
+                        .fsync(&file)
+                        .map_err(|source| (Action::Sync, source))
+                });
+            drop(file);
+            let Err((action, source)) = written else {
+                return Ok(path);
+            };
+            self.discard(&path);
+            if action != Action::Sync || attempt == WRITE_ATTEMPTS {
+                return Err(StoreError::Io {
+                    action,
+                    path,
+                    source,
+                });
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Creates an empty file in `tmp/` under a name that nobody can foresee.
+    fn create_staged(&self) -> Result<(String, F::File), StoreError> {
+        let mut attempt = 1;
+        loop {
+            let mut name = [0; 16];
+            self.entropy.fill(&mut name);
+            let path = format!("{STAGING}/{:032x}", u128::from_be_bytes(name));
+            match retry(|| self.files.create_new(&path)) {
+                Ok(file) => return Ok((path, file)),
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && attempt < NAME_ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                Err(source) => {
+                    return Err(StoreError::Io {
+                        action: Action::Create,
+                        path,
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
+    fn write_all(&self, file: &mut F::File, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match retry(|| self.files.write(file, bytes))? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => bytes = &bytes[written..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file that this store staged.
+    ///
+    /// A failure is of no consequence: the file costs space, and nobody reads
+    /// it. Where the fate of the link is unclear this also settles it, for a
+    /// link that the server has yet to make can no longer succeed.
+    fn discard(&self, staged: &str) {
+        let _ = self.files.unlink(staged);
+    }
+
+    /// Gives a staged file its name.
+    fn publish(
+        &self,
+        staged: &str,
+        key: &ObjectKey,
+        bytes: &[u8],
+    ) -> Result<PutOutcome, StoreError> {
+        let path = key.path();
+        let Err(source) = self.files.link(staged, &path) else {
+            return Ok(self.vouch(key, None, PutOutcome::Created));
+        };
+        let refused = refuses_link(source.kind());
+        let error = StoreError::Io {
+            action: Action::Link,
+            path,
+            source,
+        };
+        if refused {
+            Err(error)
+        } else {
+            Ok(self.settle(key, bytes, error))
+        }
+    }
+
+    /// Finds out what became of a name that is taken, or may be.
+    ///
+    /// Over a network the call that reports "exists", or any failure, may be
+    /// the very one that created the object: its first answer was lost.
+    fn settle(&self, key: &ObjectKey, bytes: &[u8], unclear: StoreError) -> PutOutcome {
+        match self.open_same(key, bytes) {
+            Ok(Some(file)) => self.vouch(key, Some(&file), PutOutcome::AlreadySame),
+            Ok(None) | Err(StoreError::NotRegular { .. }) => PutOutcome::Conflict,
+            Err(error) => {
+                let cause = Box::new(if error.is_not_found() { unclear } else { error });
+                PutOutcome::Indeterminate { cause }
+            }
+        }
+    }
+
+    /// Syncs what a linked object depends on, and only then answers `stored`.
+    ///
+    /// The lock is held meanwhile. Otherwise a thread whose sync fails could
+    /// use up the only report of a loss that concerns another's object too.
+    fn vouch(&self, key: &ObjectKey, file: Option<&F::File>, stored: PutOutcome) -> PutOutcome {
+        let path = key.path();
+        let directory = directory_of(&path);
+        let mut anchors = lock(&self.anchors);
+        if anchors.get(directory) == Some(&Anchor::Lost) {
+            return doubtful(directory);
+        }
+        let synced = file
+            .map_or(Ok(()), |file| self.files.fsync(file))
+            .map_err(|source| StoreError::Io {
+                action: Action::Sync,
+                path: path.clone(),
+                source,
+            })
+            .and_then(|()| self.sync_directory(directory));
+        match synced {
+            Ok(()) => stored,
+            Err(error) => {
+                anchors.insert(directory.to_owned(), Anchor::Lost);
+                PutOutcome::Indeterminate {
+                    cause: Box::new(error),
+                }
+            }
+        }
+    }
+
+    /// Whether the object certainly does not exist.
+    fn is_absent(&self, key: &ObjectKey) -> bool {
+        self.size(key).is_err_and(|error| error.is_not_found())
+    }
+
+    fn sync_directory(&self, path: &str) -> Result<(), StoreError> {
+        self.files.fsync_dir(path).map_err(|source| StoreError::Io {
+            action: Action::SyncDirectory,
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Makes a directory where it is missing, without syncing.
+    fn make_directory(&self, path: &str) -> Result<(), StoreError> {
+        match retry(|| self.files.mkdir(path)) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(StoreError::Io {
+                action: Action::MakeDirectory,
+                path: path.to_owned(),
+                source,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes sure that a directory and those above it exist and would survive
+    /// a power cut.
+    fn anchor(&self, path: &str) -> Result<(), StoreError> {
+        let mut anchors = lock(&self.anchors);
+        let mut parent = "";
+        for end in path
+            .match_indices('/')
+            .map(|(end, _)| end)
+            .chain([path.len()])
+        {
+            let directory = &path[..end];
+            for known in [parent, directory] {
+                if anchors.get(known) == Some(&Anchor::Lost) {
+                    return Err(StoreError::Doubtful {
+                        path: known.to_owned(),
+                    });
+                }
+            }
+            if !directory.is_empty() && !anchors.contains_key(directory) {
+                self.make_directory(directory)?;
+                if let Err(error) = self.sync_directory(parent) {
+                    anchors.insert(parent.to_owned(), Anchor::Lost);
+                    return Err(error);
+                }
+                anchors.insert(directory.to_owned(), Anchor::Held);
+            }
+            parent = directory;
+        }
+        Ok(())
+    }
+}
+
+impl<F: Files> AppendStore for LocalStore<F> {
+    fn put_new(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
+        if let ObjectKey::Log(number) = *key
+            && !key.is_nameable()
+        {
+            return Err(StoreError::LogFull { number });
+        }
+        let path = key.path();
+        match self.anchor(directory_of(&path)) {
+            // An earlier call may have linked the object before the sync failed.
+            Err(StoreError::Doubtful { path }) if !self.is_absent(key) => {
+                return Ok(doubtful(&path));
+            }
+            anchored => anchored?,
+        }
+        self.make_directory(STAGING)?;
+        let staged = self.stage(bytes)?;
+        let outcome = self.publish(&staged, key, bytes);
+        self.discard(&staged);
+        outcome
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        self.make_directory(STAGING)?;
+        Area::ALL
+            .into_iter()
+            .try_for_each(|area| self.anchor(area.directory()))
+    }
+}
+
+impl<F: Files> ExpireStore for LocalStore<F> {
+    fn remove(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        if !key.is_expirable() {
+            return Err(StoreError::Permanent { key: *key });
+        }
+        // What was planted under an object's name is not ours to remove.
+        self.size(key)?;
+        retry(|| self.files.unlink(&key.path())).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StoreError::NotFound { key: *key },
+            _ => StoreError::Io {
+                action: Action::Remove,
+                path: key.path(),
+                source,
+            },
+        })
+    }
+}
+
+/// Whether the answer to `link` proves that nothing was linked.
+///
+/// Whatever else the system says may come from a server whose answer was lost.
+fn refuses_link(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        kind,
+        Kind::CrossesDevices
+            | Kind::NotADirectory
+            | Kind::NotFound
+            | Kind::PermissionDenied
+            | Kind::QuotaExceeded
+            | Kind::ReadOnlyFilesystem
+            | Kind::StorageFull
+            | Kind::TooManyLinks
+            | Kind::Unsupported
+    )
+}
+
+/// The answer about an object in a directory that is [`Anchor::Lost`].
+fn doubtful(directory: &str) -> PutOutcome {
+    let cause = Box::new(StoreError::Doubtful {
+        path: directory.to_owned(),
+    });
+    PutOutcome::Indeterminate { cause }
+}
+
+/// The directory part of a path within the store; empty for the root.
+fn directory_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+/// Repeats a call that a signal interrupted before it did anything.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Locks a map. One that a panicking thread left is still whole, since every
+/// change to it is a single insertion.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,291 @@
+//! The system calls of a local store, as a trait and for real.
+//!
+//! [`super::LocalStore`] reaches the disk only through [`Files`]. So a test can
+//! record the order of the calls, let one fail, or put a simulated filesystem
+//! beneath that forgets, at a power cut, everything that a legal one may forget.
+//!
+//! Why it is safe: a path is walked one component at a time from the root's
+//! handle, and no component may be a symbolic link. Whoever can write to the
+//! repository thus cannot lead a reader or a writer out of it. The handle also
+//! keeps meaning the directory that was opened, whatever is renamed or mounted
+//! over it later.
+//!
+//! Nothing here tries again: whether a call that failed may be repeated is for
+//! the store to know. There is no rename and no truncation.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+/// What the umask may narrow further: an object is never written again, and
+/// who may read it is the umask's choice.
+const OBJECT_MODE: Mode =
+    Mode::from_bits_truncate(Mode::RUSR.bits() | Mode::RGRP.bits() | Mode::ROTH.bits());
+
+/// Likewise for directories.
+const DIRECTORY_MODE: Mode =
+    Mode::from_bits_truncate(Mode::RWXU.bits() | Mode::RWXG.bits() | Mode::RWXO.bits());
+
+/// How a path that must be a directory is opened.
+const OPEN_DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// What stands under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, a device, a pipe or a socket.
+    Other,
+}
+
+/// What is known of a name without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// What stands there.
+    pub kind: Kind,
+    /// The length of a regular file in bytes.
+    pub size_bytes: u64,
+}
+
+/// The calls that a local store makes.
+///
+/// Paths are relative to the store's root, their components separated by `/`;
+/// the empty path is the root. Each method is one attempt: it may be
+/// interrupted, and [`Files::write`] and [`Files::read_at`] may do a part. Errors
+/// are what the system answers, by their kinds.
+#[allow(
+    clippy::missing_errors_doc,
+    reason = "the trait says it of every method"
+)]
+pub trait Files: Send + Sync {
+    /// An open file.
+    type File: Send;
+
+    /// Creates a file for writing, readable as the umask allows and writable
+    /// for nobody. Fails with `AlreadyExists` where the name is taken.
+    fn create_new(&self, path: &str) -> io::Result<Self::File>;
+
+    /// Appends some of the bytes and answers how many.
+    fn write(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Makes the file's bytes and length durable.
+    fn fsync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Opens for reading what is no symbolic link, without waiting for anyone.
+    fn open(&self, path: &str) -> io::Result<Self::File>;
+
+    /// Reads some bytes from `offset` and answers how many; none at the end.
+    fn read_at(&self, file: &Self::File, out: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Inspects an open file.
+    fn stat_open(&self, file: &Self::File) -> io::Result<FileStat>;
+
+    /// Inspects a name, and not what a symbolic link there leads to.
+    fn stat(&self, path: &str) -> io::Result<FileStat>;
+
+    /// Enters the file `from` under the name `to` as well. Fails with
+    /// `AlreadyExists` where that is taken, and never replaces.
+    fn link(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a name that is no directory's.
+    fn unlink(&self, path: &str) -> io::Result<()>;
+
+    /// Makes a directory. Fails with `AlreadyExists` where the name is taken.
+    fn mkdir(&self, path: &str) -> io::Result<()>;
+
+    /// Makes the entries of a directory durable.
+    fn fsync_dir(&self, path: &str) -> io::Result<()>;
+
+    /// Calls `each` for every name in a directory but `.` and `..`.
+    fn list(&self, path: &str, each: &mut dyn FnMut(&OsStr)) -> io::Result<()>;
+}
+
+/// The files below a directory of this machine.
+#[derive(Debug)]
+pub struct RealFiles {
+    root: OwnedFd,
+}
+
+impl RealFiles {
+    /// Takes an existing directory as the root. The path itself may lead
+    /// through symbolic links: it is the user's, not the repository's.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` and `NotADirectory` among what the system answers.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self {
+            root: rustix::fs::openat(CWD, root, flags, Mode::empty())?,
+        })
+    }
+
+    /// Makes the directory, and those above it that are missing, durably; then
+    /// takes it as the root. One that exists is taken as it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`RealFiles::open`].
+    pub fn create(root: &Path) -> io::Result<Self> {
+        let mut missing = vec![root];
+        for ancestor in root.ancestors().skip(1) {
+            if ancestor.as_os_str().is_empty() || ancestor.try_exists()? {
+                break;
+            }
+            missing.push(ancestor);
+        }
+        for directory in missing.into_iter().rev() {
+            let made = rustix::fs::mkdirat(CWD, directory, DIRECTORY_MODE);
+            // Whoever made one that exists may not have lived to sync it.
+            let synced = sync_path(&parent_of(directory));
+            match made {
+                // The parent is not ours to read, so the root was made for us.
+                Err(Errno::EXIST) if is_forbidden(&synced) => {}
+                Ok(()) | Err(Errno::EXIST) => synced?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Self::open(root)
+    }
+
+    /// Opens the directory that holds `path`, and answers the name in it.
+    fn enter<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.directory(directory)?, name))
+    }
+
+    /// Opens a directory, one component after the other.
+    fn directory(&self, path: &str) -> io::Result<OwnedFd> {
+        let mut at = rustix::fs::openat(&self.root, ".", OPEN_DIRECTORY, Mode::empty())?;
+        for component in path.split('/').filter(|component| !component.is_empty()) {
+            at = rustix::fs::openat(&at, component, OPEN_DIRECTORY, Mode::empty())?;
+        }
+        Ok(at)
+    }
+}
+
+/// The directory that holds `path`.
+fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Whether the system forbids it to this user.
+fn is_forbidden(answer: &io::Result<()>) -> bool {
+    answer
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// Makes the entries of a directory outside the root durable.
+fn sync_path(directory: &Path) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(CWD, directory, flags, Mode::empty())?;
+    Ok(rustix::fs::fsync(directory)?)
+}
+
+/// What the system's answer says of a name.
+fn file_stat(stat: &rustix::fs::Stat) -> FileStat {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        _ => Kind::Other,
+    };
+    FileStat {
+        kind,
+        size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+    }
+}
+
+impl Files for RealFiles {
+    type File = OwnedFd;
+
+    fn create_new(&self, path: &str) -> io::Result<OwnedFd> {
+        let (directory, name) = self.enter(path)?;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(directory, name, flags, OBJECT_MODE)?)
+    }
+
+    fn write(&self, file: &mut OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(file, bytes)?)
+    }
+
+    fn fsync(&self, file: &OwnedFd) -> io::Result<()> {
+        Ok(rustix::fs::fsync(file)?)
+    }
+
+    fn open(&self, path: &str) -> io::Result<OwnedFd> {
+        let (directory, name) = self.enter(path)?;
+        // A pipe planted under an object's name would block an open that waits.
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(directory, name, flags, Mode::empty())?)
+    }
+
+    fn read_at(&self, file: &OwnedFd, out: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(rustix::io::pread(file, out, offset)?)
+    }
+
+    fn stat_open(&self, file: &OwnedFd) -> io::Result<FileStat> {
+        Ok(file_stat(&rustix::fs::fstat(file)?))
+    }
+
+    fn stat(&self, path: &str) -> io::Result<FileStat> {
+        let (directory, name) = self.enter(path)?;
+        Ok(file_stat(&rustix::fs::statat(
+            directory,
+            name,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?))
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from_directory, from_name) = self.enter(from)?;
+        let (to_directory, to_name) = self.enter(to)?;
+        let flags = AtFlags::empty();
+        Ok(rustix::fs::linkat(
+            from_directory,
+            from_name,
+            to_directory,
+            to_name,
+            flags,
+        )?)
+    }
+
+    fn unlink(&self, path: &str) -> io::Result<()> {
+        let (directory, name) = self.enter(path)?;
+        Ok(rustix::fs::unlinkat(directory, name, AtFlags::empty())?)
+    }
+
+    fn mkdir(&self, path: &str) -> io::Result<()> {
+        let (directory, name) = self.enter(path)?;
+        Ok(rustix::fs::mkdirat(directory, name, DIRECTORY_MODE)?)
+    }
+
+    fn fsync_dir(&self, path: &str) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.directory(path)?)?)
+    }
+
+    fn list(&self, path: &str, each: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
+        for entry in Dir::new(self.directory(path)?)? {
+            let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
+            if name.as_bytes() != b"." && name.as_bytes() != b".." {
+                each(&name);
+            }
+        }
+        Ok(())
+    }
+}

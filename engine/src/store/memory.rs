@@ -1,0 +1,322 @@
+//! A store in memory, for tests.
+//!
+//! It keeps the same promises as every store, and lets a test break them from
+//! outside: swap, flip, cut or forget what is stored, put another version
+//! before or after it, or roll everything back. It keeps versions, so that
+//! whoever reads through it meets the harder case.
+//!
+//! Why it is safe: it is not. What it holds is gone with the process. The
+//! methods that tamper are inherent, so that code which holds a store as a
+//! trait object cannot reach them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    AppendStore, Area, Capabilities, ExpireStore, Listed, ObjectKey, PutOutcome, ReadStore,
+    StoreError, Version, VersionId,
+};
+
+/// A store in memory, for tests.
+///
+/// A clone is a copy of the state at that time. To share one store, share a
+/// reference or an [`Arc`].
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    objects: BTreeMap<ObjectKey, Vec<Stored>>,
+    foreign: BTreeSet<String>,
+    /// How many versions were ever stored; names the next one.
+    stored: u64,
+}
+
+/// One version. Its bytes are shared with clones of the store.
+#[derive(Debug, Clone)]
+struct Stored {
+    id: VersionId,
+    bytes: Arc<Vec<u8>>,
+}
+
+impl State {
+    fn version(&mut self, bytes: &[u8]) -> Stored {
+        self.stored += 1;
+        Stored {
+            id: VersionId(self.stored.to_string()),
+            bytes: Arc::new(bytes.to_vec()),
+        }
+    }
+}
+
+impl Clone for MemoryStore {
+    fn clone(&self) -> Self {
+        Self {
+            state: Mutex::new(self.state().clone()),
+        }
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns to an earlier state, as a storage provider does who restores an
+    /// old copy.
+    pub fn roll_back_to(&self, earlier: &Self) {
+        let earlier = earlier.state().clone();
+        *self.state() = earlier;
+    }
+
+    /// The key of every object, sorted.
+    pub fn keys(&self) -> Vec<ObjectKey> {
+        self.state().objects.keys().copied().collect()
+    }
+
+    /// Puts `bytes` in the place of all versions of an object, or stores one
+    /// that was not there.
+    pub fn replace(&self, key: &ObjectKey, bytes: &[u8]) {
+        let mut state = self.state();
+        let version = state.version(bytes);
+        state.objects.insert(*key, vec![version]);
+    }
+
+    /// Inverts one bit of every version, as rot does.
+    ///
+    /// # Panics
+    ///
+    /// When the object does not exist or is shorter.
+    pub fn flip(&self, key: &ObjectKey, offset: usize, bit: u32) {
+        self.tamper(key, |bytes| bytes[offset] ^= 1 << bit);
+    }
+
+    /// Cuts every version to at most `len_bytes`.
+    ///
+    /// # Panics
+    ///
+    /// When the object does not exist.
+    pub fn truncate(&self, key: &ObjectKey, len_bytes: usize) {
+        self.tamper(key, |bytes| bytes.truncate(len_bytes));
+    }
+
+    /// Removes any object, also one that [`ExpireStore::remove`] refuses.
+    ///
+    /// # Panics
+    ///
+    /// When the object does not exist.
+    pub fn forget(&self, key: &ObjectKey) {
+        assert!(
+            self.state().objects.remove(key).is_some(),
+            "{key} is not in the store"
+        );
+    }
+
+    /// Puts a version before all others, as if somebody had been faster.
+    pub fn push_older(&self, key: &ObjectKey, bytes: &[u8]) {
+        let mut state = self.state();
+        let version = state.version(bytes);
+        state.objects.entry(*key).or_default().insert(0, version);
+    }
+
+    /// Puts a version after all others, as an overwrite does where the store
+    /// keeps versions.
+    pub fn push_newer(&self, key: &ObjectKey, bytes: &[u8]) {
+        let mut state = self.state();
+        let version = state.version(bytes);
+        state.objects.entry(*key).or_default().push(version);
+    }
+
+    /// Puts something under a name that need not be an object's.
+    pub fn plant(&self, path: &str, bytes: &[u8]) {
+        match ObjectKey::from_path(path) {
+            Some(key) => self.replace(&key, bytes),
+            None => drop(self.state().foreign.insert(path.to_owned())),
+        }
+    }
+
+    fn tamper(&self, key: &ObjectKey, change: impl Fn(&mut Vec<u8>)) {
+        let mut state = self.state();
+        let versions = state
+            .objects
+            .get_mut(key)
+            .expect("the object to tamper with exists");
+        for version in versions {
+            change(Arc::make_mut(&mut version.bytes));
+        }
+    }
+
+    /// A panic in a test's closure can leave the state half tampered with, and
+    /// the test has then failed anyway.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of one version, by default the newest.
+    fn bytes(
+        &self,
+        key: &ObjectKey,
+        version: Option<&VersionId>,
+    ) -> Result<Arc<Vec<u8>>, StoreError> {
+        let state = self.state();
+        let versions = state.objects.get(key).map_or(&[][..], Vec::as_slice);
+        let found = match version {
+            Some(id) => versions.iter().find(|stored| stored.id == *id),
+            None => versions.last(),
+        };
+        found
+            .map(|stored| Arc::clone(&stored.bytes))
+            .ok_or(StoreError::NotFound { key: *key })
+    }
+}
+
+/// At most `len_bytes_max` bytes from the start.
+fn prefix(bytes: &[u8], len_bytes_max: u64) -> Vec<u8> {
+    let len = usize::try_from(len_bytes_max)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    bytes[..len].to_vec()
+}
+
+impl ReadStore for MemoryStore {
+    fn read(&self, key: &ObjectKey, size_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
+        let bytes = self.bytes(key, None)?;
+        let actual = bytes.len() as u64;
+        if actual > size_bytes_max {
+            return Err(StoreError::TooLong {
+                key: *key,
+                limit: size_bytes_max,
+                actual,
+            });
+        }
+        Ok(bytes.to_vec())
+    }
+
+    fn read_range(
+        &self,
+        key: &ObjectKey,
+        offset: u64,
+        len_bytes: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        let bytes = self.bytes(key, None)?;
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let rest = &bytes[start..];
+        let actual = rest.len() as u64;
+        if actual < len_bytes {
+            return Err(StoreError::ShortRead {
+                key: *key,
+                offset,
+                wanted: len_bytes,
+                actual,
+            });
+        }
+        Ok(prefix(rest, len_bytes))
+    }
+
+    fn read_prefix(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
+        Ok(prefix(&self.bytes(key, None)?, len_bytes_max))
+    }
+
+    fn size(&self, key: &ObjectKey) -> Result<u64, StoreError> {
+        Ok(self.bytes(key, None)?.len() as u64)
+    }
+
+    fn list(&self, area: Area, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+        // The lock is not held while `each` runs: it may well read an object.
+        let State {
+            objects, foreign, ..
+        } = self.state().clone();
+        for (key, versions) in objects.iter().filter(|(key, _)| area.holds(key)) {
+            if let Some(newest) = versions.last() {
+                each(Listed::Object {
+                    key: *key,
+                    size_bytes: newest.bytes.len() as u64,
+                });
+            }
+        }
+        let inside = |path: &&String| {
+            path.strip_prefix(area.directory())
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        for path in foreign.iter().filter(inside) {
+            each(Listed::Foreign { path: path.clone() });
+        }
+        Ok(())
+    }
+
+    fn versions(&self, key: &ObjectKey) -> Result<Vec<Version>, StoreError> {
+        let state = self.state();
+        let versions = state
+            .objects
+            .get(key)
+            .ok_or(StoreError::NotFound { key: *key })?;
+        let version = |stored: &Stored| Version {
+            id: stored.id.clone(),
+            size_bytes: stored.bytes.len() as u64,
+        };
+        Ok(versions.iter().map(version).collect())
+    }
+
+    fn read_version(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        len_bytes_max: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        Ok(prefix(&self.bytes(key, Some(version))?, len_bytes_max))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            versions: true,
+            conditional_create: true,
+        }
+    }
+
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+impl AppendStore for MemoryStore {
+    fn put_new(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
+        if let ObjectKey::Log(number) = *key
+            && !key.is_nameable()
+        {
+            return Err(StoreError::LogFull { number });
+        }
+        let mut state = self.state();
+        if let Some(oldest) = state.objects.get(key).and_then(|versions| versions.first()) {
+            let same = oldest.bytes.as_slice() == bytes;
+            return Ok(if same {
+                PutOutcome::AlreadySame
+            } else {
+                PutOutcome::Conflict
+            });
+        }
+        let version = state.version(bytes);
+        state.objects.insert(*key, vec![version]);
+        Ok(PutOutcome::Created)
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl ExpireStore for MemoryStore {
+    fn remove(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        if !key.is_expirable() {
+            return Err(StoreError::Permanent { key: *key });
+        }
+        match self.state().objects.remove(key) {
+            Some(_) => Ok(()),
+            None => Err(StoreError::NotFound { key: *key }),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What can be wrong with a repository, in words that a program can act on.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+
+/// Why, as the error that was met.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// A kind of problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// A log object that is no valid entry.
+    VoidEntry,
+    /// A log object where another was committed.
+    DamagedEntry,
+    /// A log object that must have been there.
+    RemovedEntry,
+    /// An entry that was signed over another history than this log shows.
+    OtherHistory,
+    /// Objects far beyond the end of the log.
+    BeyondEnd,
+    /// The log ends before what is remembered of it.
+    RolledBack,
+    /// The log contradicts what is remembered of it.
+    Forked,
+    /// A commit record is gone or altered.
+    CommitRecord,
+    /// A snapshot's manifest or reach can't be read.
+    Snapshot,
+    /// A listed pack is gone.
+    PackMissing,
+    /// A pack's bytes are not those of its name, its length or its SHA-256.
+    PackAltered,
+    /// A pack could not be read.
+    PackUnread,
+    /// A pack's header or directory does not open.
+    Directory,
+    /// A chunk's bytes do not give its content.
+    Chunk,
+    /// A chunk that a snapshot names stands nowhere.
+    ChunkMissing,
+    /// A page or node can't be read or contradicts its parent.
+    Tree,
+    /// A snapshot needs a pack that its reach does not name.
+    OutsideReach,
+}
+
+impl ProblemKind {
+    /// A stable word for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::VoidEntry => "log-void-entry",
+            Self::DamagedEntry => "log-damaged-entry",
+            Self::RemovedEntry => "log-removed-entry",
+            Self::OtherHistory => "log-other-history",
+            Self::BeyondEnd => "log-beyond-end",
+            Self::RolledBack => "log-rolled-back",
+            Self::Forked => "log-forked",
+            Self::CommitRecord => "commit-record",
+            Self::Snapshot => "snapshot-unreadable",
+            Self::PackMissing => "pack-missing",
+            Self::PackAltered => "pack-altered",
+            Self::PackUnread => "pack-unread",
+            Self::Directory => "pack-directory",
+            Self::Chunk => "chunk-damaged",
+            Self::ChunkMissing => "chunk-missing",
+            Self::Tree => "tree-damaged",
+            Self::OutsideReach => "outside-reach",
+        }
+    }
+
+    /// What it means, in a few words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::VoidEntry => "an object that is no valid log entry",
+            Self::DamagedEntry => "a log entry was damaged or exchanged",
+            Self::RemovedEntry => "a log entry was removed",
+            Self::OtherHistory => "an entry was signed over another history than this store shows",
+            Self::BeyondEnd => "objects far beyond the end of the log",
+            Self::RolledBack => "the log is shorter than it was",
+            Self::Forked => "the log is not the one that was seen before",
+            Self::CommitRecord => "a commit record is gone or damaged",
+            Self::Snapshot => "a snapshot's own description can't be read",
+            Self::PackMissing => "a pack is gone",
+            Self::PackAltered => "a pack is damaged",
+            Self::PackUnread => "a pack could not be read",
+            Self::Directory => "a pack's directory is damaged",
+            Self::Chunk => "a chunk is damaged",
+            Self::ChunkMissing => "a chunk is nowhere to be found",
+            Self::Tree => "a snapshot's tree is damaged",
+            Self::OutsideReach => "a snapshot needs a pack that it does not say it reaches",
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::VoidEntry | Self::BeyondEnd => {
+                "somebody wrote to the store without a key; find out who may, and change the store's credentials"
+            }
+            Self::DamagedEntry | Self::RemovedEntry | Self::OtherHistory => {
+                "restore the log object from another copy of the store; somebody could change or delete it"
+            }
+            Self::RolledBack => {
+                "if this is a mirror, bring it up to date; if not, the store was rolled back: find its newer state"
+            }
+            Self::Forked => {
+                "do not trust this store until you know why; compare checkpoints with other machines"
+            }
+            Self::CommitRecord
+            | Self::PackMissing
+            | Self::PackAltered
+            | Self::Directory
+            | Self::Chunk => {
+                "bring the object back from another copy of the store, or take a new snapshot of what it held"
+            }
+            Self::PackUnread => "check the store, and verify again",
+            Self::Snapshot | Self::Tree | Self::ChunkMissing | Self::OutsideReach => {
+                "this snapshot does not restore in full; use another one, and take a new one now"
+            }
+        }
+    }
+
+    /// Whether it is about the log alone, so that what it harms is known without
+    /// a key.
+    pub fn is_of_the_log(self) -> bool {
+        matches!(
+            self,
+            Self::VoidEntry
+                | Self::DamagedEntry
+                | Self::RemovedEntry
+                | Self::OtherHistory
+                | Self::BeyondEnd
+                | Self::RolledBack
+                | Self::Forked
+                | Self::CommitRecord
+        )
+    }
+}
+
+/// Which snapshots a problem keeps from being restored in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Harm {
+    /// Exactly these.
+    Snapshots(BTreeSet<u64>),
+    /// These, and perhaps later ones that reuse what they stored: telling takes a
+    /// key.
+    AtLeast(BTreeSet<u64>),
+}
+
+/// Something wrong with a repository.
+#[derive(Debug)]
+pub struct Problem {
+    /// What.
+    pub kind: ProblemKind,
+    /// With which object, as its path in the store.
+    pub object: String,
+    /// Chunk number in the object, if it is about one chunk.
+    pub chunk: Option<u32>,
+    /// Why.
+    pub cause: Option<Cause>,
+    /// Whom it harms.
+    pub harm: Harm,
+}
+
+impl Problem {
+    pub(super) fn new(kind: ProblemKind, object: String, cause: Option<Cause>) -> Self {
+        Self {
+            kind,
+            object,
+            chunk: None,
+            cause,
+            harm: Harm::Snapshots(BTreeSet::new()),
+        }
+    }
+
+    pub(super) fn of_chunk(mut self, number: u32) -> Self {
+        self.chunk = Some(number);
+        self
+    }
+}

@@ -1,0 +1,328 @@
+//! Walks the tree of every snapshot, each page and node once.
+//!
+//! What is found below a node is remembered with it: the packs that it needs,
+//! and the problems. So a subtree that a thousand snapshots share is walked
+//! once, and each of them still gets exactly its own problems.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use indelible_format::coding::Class;
+use indelible_format::ids::{ChunkId, DomainId, PackId};
+use indelible_format::node::{Item, Node, PlacedRoot};
+use indelible_format::page::{Content, Page};
+use indelible_format::path::EntryPath;
+use indelible_format::places::Place;
+
+use super::stock::Stock;
+use super::{Problem, ProblemKind, Report, broken_snapshot};
+use crate::progress::{Phase, Progress};
+use crate::read::{ReadError, Reader};
+use crate::repository::{BrokenSnapshot, Listings, Repository, Snapshot, SnapshotError};
+use crate::store::{ObjectKey, ReadStore};
+
+/// What lies below a page or node.
+#[derive(Debug, Default)]
+struct Below {
+    /// Packs of which at least one holds each chunk. A chunk that stands in
+    /// several needs only one of them in reach, so sets of alternatives.
+    packs: BTreeSet<Vec<PackId>>,
+    problems: BTreeSet<usize>,
+}
+
+impl Below {
+    fn add(&mut self, other: &Self) {
+        self.packs.extend(other.packs.iter().cloned());
+        self.problems.extend(&other.problems);
+    }
+}
+
+/// Walks every snapshot that can be shown, and gives each its verdict.
+pub(super) fn walk_all<S: ReadStore + ?Sized>(
+    repository: &Repository<'_, S>,
+    listings: &Listings,
+    stock: &mut Stock<'_>,
+    report: &mut Report,
+    progress: &dyn Progress,
+) {
+    let before = report.problems.len();
+    let mut walkers: BTreeMap<DomainId, Walker<'_, '_, S>> = BTreeMap::new();
+    let mut found: BTreeMap<u64, (Option<Snapshot>, BTreeSet<usize>)> = BTreeMap::new();
+    for snapshot in repository.snapshots() {
+        let (number, snapshot) = match snapshot {
+            Ok(snapshot) => (snapshot.number, snapshot),
+            // A record that can't be read was reported with the log.
+            Err(BrokenSnapshot {
+                error: SnapshotError::Record(_),
+                ..
+            }) => continue,
+            Err(broken) => {
+                let number = broken.number;
+                let problem = stock.add_problem(broken_snapshot(broken));
+                found.insert(number, (None, BTreeSet::from([problem])));
+                continue;
+            }
+        };
+        let domain = snapshot.binding.domain;
+        let Ok(reader) = Reader::new(repository, listings, domain) else {
+            continue;
+        };
+        let walker = walkers
+            .entry(domain)
+            .or_insert_with(|| Walker::new(reader, domain, progress));
+        let problems = walker.snapshot(repository, listings, &snapshot, stock);
+        found.insert(number, (Some(snapshot), problems));
+    }
+    report.nodes = walkers.values().map(|walker| walker.nodes).sum();
+    for verdict in &mut report.snapshots {
+        let Some((snapshot, problems)) = found.remove(&verdict.number) else {
+            continue;
+        };
+        verdict
+            .problems
+            .extend(problems.iter().map(|at| before + at));
+        if let Some(snapshot) = snapshot {
+            verdict.name = Some(snapshot.manifest.name.to_string());
+            verdict.refused = snapshot.refused;
+        }
+    }
+}
+
+struct Walker<'a, 'r, S: ReadStore + ?Sized> {
+    reader: Reader<'r, S>,
+    domain: DomainId,
+    progress: &'a dyn Progress,
+    seen: HashMap<ChunkId, Rc<Below>>,
+    nodes: u64,
+}
+
+/// Whether a stream's chunks are data or pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    Data,
+    Pages,
+}
+
+impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
+    fn new(reader: Reader<'r, S>, domain: DomainId, progress: &'a dyn Progress) -> Self {
+        Self {
+            reader,
+            domain,
+            progress,
+            seen: HashMap::new(),
+            nodes: 0,
+        }
+    }
+
+    /// The problems that harm a snapshot.
+    fn snapshot(
+        &mut self,
+        repository: &Repository<'_, S>,
+        listings: &Listings,
+        snapshot: &Snapshot,
+        stock: &mut Stock<'_>,
+    ) -> BTreeSet<usize> {
+        let mut below = Below::default();
+        for (root, leaves) in [
+            (Some(&snapshot.manifest.list), Leaves::Pages),
+            (snapshot.manifest.small.as_ref(), Leaves::Data),
+        ] {
+            if let Some(root) = root {
+                below.add(&self.stream(root, leaves, stock));
+            }
+        }
+        let mut problems = below.problems;
+        problems.extend(self.check_small(snapshot, stock));
+        match repository.reached_packs(snapshot, listings) {
+            Ok(reach) => {
+                let reach: BTreeSet<PackId> = reach.into_iter().collect();
+                let outside = below
+                    .packs
+                    .iter()
+                    .find(|packs| !packs.iter().any(|pack| reach.contains(pack)));
+                if let Some(packs) = outside {
+                    let object = ObjectKey::Pack(packs[0]).path();
+                    problems.insert(stock.add_problem(Problem::new(
+                        ProblemKind::OutsideReach,
+                        object,
+                        None,
+                    )));
+                }
+            }
+            Err(error) => {
+                let broken = BrokenSnapshot {
+                    number: snapshot.number,
+                    error,
+                };
+                problems.insert(stock.add_problem(broken_snapshot(broken)));
+            }
+        }
+        problems
+    }
+
+    fn stream(&mut self, root: &PlacedRoot, leaves: Leaves, stock: &mut Stock<'_>) -> Rc<Below> {
+        let item = Item {
+            id: root.root.id,
+            len: root.root.len,
+        };
+        self.node(item, root.place, root.root.level, leaves, stock)
+    }
+
+    fn node(
+        &mut self,
+        item: Item,
+        hint: Place,
+        level: u8,
+        leaves: Leaves,
+        stock: &mut Stock<'_>,
+    ) -> Rc<Below> {
+        if let Some(known) = self.seen.get(&item.id) {
+            return Rc::clone(known);
+        }
+        let mut below = Below::default();
+        if let Some(place) = self.find(&item.id, hint, stock, &mut below) {
+            match self.reader.node(&item.id, place, level, item.len) {
+                Ok(node) => self.items(node, leaves, stock, &mut below),
+                Err(error) => {
+                    below.problems.insert(broken(place, error, stock));
+                }
+            }
+        }
+        self.remember(item.id, below)
+    }
+
+    fn items(&mut self, node: Node, leaves: Leaves, stock: &mut Stock<'_>, below: &mut Below) {
+        for (item, place) in node.items.into_iter().zip(node.places) {
+            match (node.level, leaves) {
+                (0, Leaves::Data) => self.data(item, place, stock, below),
+                (0, Leaves::Pages) => below.add(&self.page(item, place, stock)),
+                (level, leaves) => below.add(&self.node(item, place, level - 1, leaves, stock)),
+            }
+        }
+    }
+
+    fn data(&self, item: Item, hint: Place, stock: &mut Stock<'_>, below: &mut Below) {
+        if self.find(&item.id, hint, stock, below).is_none() {
+            return;
+        }
+        let fits = stock
+            .places(&self.domain, &item.id)
+            .iter()
+            .any(|(_, chunk)| chunk.class == Class::Data && u64::from(chunk.len) == item.len);
+        if !fits {
+            let error = ReadError::Shape { id: item.id };
+            below.problems.insert(broken(hint, error, stock));
+        }
+    }
+
+    fn page(&mut self, item: Item, hint: Place, stock: &mut Stock<'_>) -> Rc<Below> {
+        if let Some(known) = self.seen.get(&item.id) {
+            return Rc::clone(known);
+        }
+        let mut below = Below::default();
+        if let Some(place) = self.find(&item.id, hint, stock, &mut below) {
+            match self.reader.page(&item.id, place, item.len) {
+                Ok(page) => self.entries(&page, stock, &mut below),
+                Err(error) => {
+                    below.problems.insert(broken(place, error, stock));
+                }
+            }
+        }
+        self.remember(item.id, below)
+    }
+
+    fn entries(&mut self, page: &Page, stock: &mut Stock<'_>, below: &mut Below) {
+        for (entry, place) in page.placed() {
+            if let (Some(root), Some(place)) = (entry.own_root(), place) {
+                below.add(&self.stream(&PlacedRoot { root, place }, Leaves::Data, stock));
+            }
+        }
+    }
+
+    /// Checks what pages can't show alone: that paths ascend from page to page,
+    /// and that slices lie within the small-file stream.
+    fn check_small(&self, snapshot: &Snapshot, stock: &mut Stock<'_>) -> Option<usize> {
+        let manifest = &snapshot.manifest;
+        let room = manifest.small.map_or(0, |small| small.root.len);
+        let object = ObjectKey::Log(snapshot.number).path();
+        let mut last: Option<EntryPath> = None;
+        let (mut entries, mut bytes) = (0_u64, 0_u64);
+        for entry in self.reader.entries(&manifest.list).ok()? {
+            // What can't be read was reported where it is.
+            let Ok((entry, _)) = entry else { return None };
+            let ascends = last.as_ref().is_none_or(|last| *last < entry.path);
+            let inside = match entry.content() {
+                Some(Content::Small { offset, len }) => offset.saturating_add(*len) <= room,
+                _ => true,
+            };
+            if !ascends || !inside {
+                let error = ReadError::Shape {
+                    id: manifest.list.root.id,
+                };
+                return Some(stock.add_problem(Problem::new(
+                    ProblemKind::Tree,
+                    object,
+                    Some(Box::new(error)),
+                )));
+            }
+            entries += 1;
+            bytes = bytes.saturating_add(entry.content().map_or(0, Content::len));
+            last = Some(entry.path);
+        }
+        if (entries, bytes) == (manifest.entries, manifest.content_bytes) {
+            return None;
+        }
+        let error = ReadError::Shape {
+            id: manifest.list.root.id,
+        };
+        Some(stock.add_problem(Problem::new(
+            ProblemKind::Tree,
+            object,
+            Some(Box::new(error)),
+        )))
+    }
+
+    /// Where a chunk can be had: at its hint, or elsewhere. If nowhere, the
+    /// problem is noted.
+    fn find(
+        &self,
+        id: &ChunkId,
+        hint: Place,
+        stock: &mut Stock<'_>,
+        below: &mut Below,
+    ) -> Option<Place> {
+        let places = stock.places(&self.domain, id);
+        let place = places
+            .iter()
+            .map(|(place, _)| *place)
+            .find(|place| *place == hint);
+        let place = place.or_else(|| places.first().map(|(place, _)| *place));
+        if place.is_none() {
+            below.problems.insert(stock.blame(&self.domain, id, hint));
+            return None;
+        }
+        let mut packs: Vec<PackId> = stock
+            .places(&self.domain, id)
+            .iter()
+            .map(|(place, _)| place.pack)
+            .collect();
+        packs.sort_unstable();
+        packs.dedup();
+        below.packs.insert(packs);
+        place
+    }
+
+    fn remember(&mut self, id: ChunkId, below: Below) -> Rc<Below> {
+        self.nodes += 1;
+        self.progress.advance(Phase::WalkingTree, 1);
+        let below = Rc::new(below);
+        self.seen.insert(id, Rc::clone(&below));
+        below
+    }
+}
+
+fn broken(place: Place, error: ReadError, stock: &mut Stock<'_>) -> usize {
+    let object = ObjectKey::Pack(place.pack).path();
+    let problem = Problem::new(ProblemKind::Tree, object, Some(Box::new(error)));
+    stock.add_problem(problem.of_chunk(place.number.into()))
+}
