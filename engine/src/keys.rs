@@ -11,11 +11,11 @@ use indelible_format::bundle::{DomainKeys, KeyBundle, RestoreKeys, VerifyKeys};
 use indelible_format::entry::{Body, Draft};
 use indelible_format::genesis::{ChunkerParameters, Genesis};
 use indelible_format::grant::{Authorize, GrantFacts, SealedFacts};
-use indelible_format::ids::{CommitId, DomainId, LogHash, RepositoryId};
+use indelible_format::ids::{CommitId, DomainId, LogHash, RepositoryId, SignerId};
 use indelible_format::key_file::KeyFile;
 use indelible_format::merkle::leaf_hash;
 use indelible_format::name::Pattern;
-use indelible_format::rights::Rights;
+use indelible_format::rights::{Kind, Rights};
 use indelible_format::seal::{sealing_key_of, signer_of};
 use indelible_format::secret::{self, SecretKey};
 use indelible_format::slot::{Cost, PassphraseSlot, SlotError};
@@ -248,6 +248,55 @@ fn unlock_slot(authority: &Authority, passphrase: &str) -> Result<KeyBundle, Unl
     Err(UnlockError::WrongPassphrase { slots })
 }
 
+/// Why a key may not sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Forbidden {
+    /// The log does not know the key: the entry that authorised it is damaged or
+    /// gone.
+    #[error("the log has no entry that authorises this key")]
+    Unknown,
+    /// It was revoked.
+    #[error("entry {by} revoked this key")]
+    Revoked {
+        /// The revoking entry.
+        by: u64,
+    },
+    /// It may not sign this kind.
+    #[error("this key may not sign entries of kind {kind}")]
+    Kind {
+        /// The kind.
+        kind: Kind,
+    },
+    /// It has expired.
+    #[error("this key has expired")]
+    Expired {
+        /// When, Unix milliseconds.
+        expired_ms: u64,
+    },
+}
+
+/// Why a key may not sign a kind of entry at this time, if it may not: the
+/// conditions of SPEC 3.12 that can change while a run is under way.
+pub(crate) fn forbidden(
+    authority: &Authority,
+    signer: &SignerId,
+    kind: Kind,
+    now_unix_ms: u64,
+) -> Option<Forbidden> {
+    let Some(grant) = authority.grant(signer) else {
+        return Some(Forbidden::Unknown);
+    };
+    if let Some(revocation) = grant.revoked {
+        return Some(Forbidden::Revoked { by: revocation.by });
+    }
+    if !grant.kinds.allows(kind) {
+        return Some(Forbidden::Kind { kind });
+    }
+    let expired = grant.expires_ms.filter(|&expiry| now_unix_ms > expiry);
+    expired.map(|expired_ms| Forbidden::Expired { expired_ms })
+}
+
 /// What a new key shall be.
 #[derive(Debug, Clone)]
 pub struct KeyRequest {
@@ -271,6 +320,15 @@ pub enum IssueError {
         /// What was asked for.
         asked: Rights,
     },
+    /// A key can let others sign only what it may sign itself (SPEC 3.7).
+    #[error("this key may not itself sign all that a key with the rights {asked} signs")]
+    Overreach {
+        /// What was asked for.
+        asked: Rights,
+    },
+    /// The issuing key may sign nothing, or no grants.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// The repository's own sealing key is unusable.
     #[error(transparent)]
     Seal(#[from] indelible_format::seal::UnusableKey),

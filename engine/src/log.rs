@@ -80,6 +80,13 @@ pub enum AppendError<E: std::error::Error + 'static> {
     /// Other writers, or an attacker, took every number that was tried.
     #[error("{RACES_MAX} other entries came first")]
     Outrun,
+    /// The entry stands in the log and is void: another entry, such as the
+    /// revocation of its key, came between.
+    #[error("log entry {number} was created and has no effect")]
+    Void {
+        /// Its number.
+        number: u64,
+    },
     /// The entry may or may not have been committed.
     #[error("it is unknown whether log entry {number} was created")]
     Unknown {
@@ -213,14 +220,36 @@ where
         let bytes = entry
             .draft(&history, previous, root)
             .map_err(AppendError::Draft)?;
-        let remembered = history.leaves.clone();
-        let committed = create(store, number, &bytes)?;
-        history = read(store, &remembered_below(&remembered, number))?;
-        if committed {
-            return Ok(Appended { number, history });
+        let below = remembered_below(&history.leaves, number);
+        if !create(store, number, &bytes)? {
+            history = read(store, &below)?;
+            continue;
         }
+        // It is committed, whatever the store answers from now on.
+        let history = match read(store, &below) {
+            Ok(seen) if !seen.entries.contains_key(&number) => {
+                return Err(AppendError::Void { number });
+            }
+            Ok(seen) => seen,
+            Err(_) => with_entry(history, number, &bytes),
+        };
+        return Ok(Appended { number, history });
     }
     Err(AppendError::Outrun)
+}
+
+/// The log with an entry that was committed, as far as it is known without
+/// reading it again. Behind junk it stays as it was: the next append then meets
+/// its own entry, and reads the log.
+fn with_entry(mut history: History, number: u64, bytes: &[u8]) -> History {
+    if number == history.size()
+        && let Ok(entry) = history.authority.admit(number, bytes)
+    {
+        history.leaves.push(entry.leaf());
+        history.entries.insert(number, entry);
+        history.next = number + 1;
+    }
+    history
 }
 
 fn leaf_before(history: &History, number: u64) -> LogHash {
@@ -247,23 +276,30 @@ where
 {
     let key = ObjectKey::Log(number);
     let mut cause = None;
-    for _ in 0..UNCLEAR_TRIES {
-        match store.put_new(&key, bytes) {
-            Ok(PutOutcome::Created | PutOutcome::AlreadySame) if !store.capabilities().versions => {
-                return Ok(true);
+    for tried in 0..UNCLEAR_TRIES {
+        let stored = match store.put_new(&key, bytes) {
+            Ok(outcome) if outcome.is_stored() => true,
+            Ok(PutOutcome::Indeterminate { cause: unclear }) => {
+                cause = Some(unclear);
+                false
             }
-            Ok(PutOutcome::Conflict) => return Ok(false),
-            Ok(PutOutcome::Created | PutOutcome::AlreadySame) => {}
-            Ok(PutOutcome::Indeterminate { cause: unclear }) => cause = Some(unclear),
+            Ok(_) => return Ok(false),
             // The first try created nothing, so nothing is unclear.
-            Err(error) if cause.is_none() => return Err(AppendError::Store(error)),
-            Err(error) => cause = Some(Box::new(error)),
+            Err(error) if tried == 0 => return Err(AppendError::Store(error)),
+            Err(error) => {
+                cause = Some(Box::new(error));
+                false
+            }
+        };
+        if stored && !store.capabilities().versions {
+            return Ok(true);
         }
         // Only the oldest version commits.
         match store.read_oldest(&key, LEAF_BYTES_MAX as u64) {
             Ok(oldest) if oldest != bytes => return Ok(false),
-            Ok(_) if cause.is_none() => return Ok(true),
-            Ok(_) | Err(_) => {}
+            Ok(_) if stored => return Ok(true),
+            Ok(_) => {}
+            Err(error) => cause = Some(Box::new(error)),
         }
     }
     Err(AppendError::Unknown {
@@ -278,4 +314,18 @@ pub fn is_continuous(history: &History) -> bool {
         history.continuity,
         Continuity::Unpinned | Continuity::Extends
     )
+}
+
+/// The leaves up to the last valid entry: what a client may pin. Beyond them are
+/// junk and holes only, and where another writer appends next is one of those
+/// holes.
+pub fn settled(history: &History) -> &[LogHash] {
+    let last = history
+        .entries
+        .last_key_value()
+        .map_or(0, |(last, _)| *last);
+    let size = usize::try_from(last)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1);
+    &history.leaves[..size.min(history.leaves.len())]
 }

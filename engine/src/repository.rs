@@ -9,6 +9,7 @@
 
 mod listings;
 mod snapshots;
+mod trial;
 
 use indelible_format::bundle::KeyBundle;
 use indelible_format::commit::{CommitBody, SnapshotBody};
@@ -21,13 +22,15 @@ use indelible_format::seal::signer_of;
 use indelible_format::wire::LayoutError;
 
 use crate::env::Env;
-use crate::keys::{Credential, IssueError, KeyRequest, NewKey, UnlockError, unlock};
+pub use crate::keys::Forbidden;
+use crate::keys::{Credential, IssueError, KeyRequest, NewKey, UnlockError, forbidden, unlock};
 use crate::log::{self, AppendError, LogError};
 use crate::state::{RepositoryState, State, StateError};
 use crate::store::{AppendStore, ObjectKey, ReadStore, StoreError};
 
 pub use listings::{ListedPack, Listings};
 pub use snapshots::{BrokenSnapshot, Refusal, Snapshot, SnapshotError};
+pub use trial::Trial;
 
 /// Why a repository can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +161,7 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
         if let (Some(state), Some(kept)) = (state, &kept)
             && matches!(continuity, Continuity::Unpinned | Continuity::Extends)
         {
-            kept.remember(&history.leaves)?;
+            kept.remember(log::settled(&history))?;
             state.remember_location(&store.location(), &history.authority.repository())?;
         }
         let signer = signer_of(&key.signing_seed);
@@ -247,81 +250,53 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
 
     /// Why the opened key may not sign a kind of entry now, if it may not.
     pub fn forbids(&self, kind: Kind) -> Option<Forbidden> {
-        let Some(grant) = self.history.authority.grant(&self.signer) else {
-            return Some(Forbidden::Unknown);
-        };
-        if let Some(revocation) = grant.revoked {
-            return Some(Forbidden::Revoked { by: revocation.by });
-        }
-        if !grant.kinds.allows(kind) {
-            return Some(Forbidden::Kind { kind });
-        }
-        let expired = grant
-            .expires_ms
-            .filter(|&expiry| self.env.clock.now_unix_ms() > expiry);
-        expired.map(|expired_ms| Forbidden::Expired { expired_ms })
+        let now_ms = self.env.clock.now_unix_ms();
+        forbidden(&self.history.authority, &self.signer, kind, now_ms)
     }
-}
-
-/// Why a key may not sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Forbidden {
-    /// The log does not know the key: the entry that authorised it is damaged or
-    /// gone.
-    #[error("the log has no entry that authorises this key")]
-    Unknown,
-    /// It was revoked.
-    #[error("entry {by} revoked this key")]
-    Revoked {
-        /// The revoking entry.
-        by: u64,
-    },
-    /// It may not sign this kind.
-    #[error("this key may not sign entries of kind {kind}")]
-    Kind {
-        /// The kind.
-        kind: Kind,
-    },
-    /// It has expired.
-    #[error("this key has expired")]
-    Expired {
-        /// When, Unix milliseconds.
-        expired_ms: u64,
-    },
 }
 
 impl<S: AppendStore + ?Sized> Repository<'_, S> {
     /// Appends an entry with the body that `body` makes for the log as it stands,
     /// and gives its number. `body` is called again after a lost race.
     ///
+    /// Whether the key may sign the entry is asked of the log in front of it,
+    /// each time: a run can outlive its key, and an entry that is void from the
+    /// start must not count as committed.
+    ///
     /// # Errors
     ///
-    /// [`AppendError`].
+    /// [`AppendError`]; [`Forbidden`] as its [`AppendError::Draft`].
     ///
     /// # Panics
     ///
     /// If a body is longer than an entry has room for: makers bound theirs.
-    pub fn append<E: std::error::Error + 'static>(
+    pub fn append<E: std::error::Error + From<Forbidden> + 'static>(
         &mut self,
         commit: CommitId,
         mut body: impl FnMut(&History) -> Result<Body, E>,
     ) -> Result<u64, AppendError<E>> {
         let repository = self.id();
-        let (key, env) = (&self.key, &self.env);
+        let (key, signer, env) = (&self.key, self.signer, &self.env);
         let appended = log::append(
             self.store,
             &self.history,
             |history: &History, previous, root| {
+                let body = body(history)?;
+                let claimed_ms = env.clock.now_unix_ms();
+                if let Some(forbidden) =
+                    forbidden(&history.authority, &signer, body.kind(), claimed_ms)
+                {
+                    return Err(forbidden.into());
+                }
                 let draft = Draft {
                     number: history.next,
                     epoch: key.epoch,
-                    claimed_ms: env.clock.now_unix_ms(),
+                    claimed_ms,
                     commit,
                     domain: key.domain,
                     previous,
                     root,
-                    body: body(history)?,
+                    body,
                 };
                 Ok(draft
                     .sign(&repository, &key.signing_seed)
@@ -332,7 +307,7 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         // The entry is committed. A state that can't be written forgets it,
         // which is no reason to call the commit a failure.
         if let Some(state) = &self.state {
-            let _ = state.remember(&self.history.leaves);
+            let _ = state.remember(log::settled(&self.history));
         }
         Ok(appended.number)
     }
@@ -343,6 +318,11 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
     ///
     /// [`AddKeyError`].
     pub fn add_key(&mut self, request: KeyRequest) -> Result<NewKey, AddKeyError> {
+        let asked = request.rights;
+        let own = self.history.authority.grant(&self.signer);
+        if own.is_some_and(|own| !own.kinds.contains(asked.kinds())) {
+            return Err(IssueError::Overreach { asked }.into());
+        }
         let new = NewKey::draw(&self.key, request, &self.env)?;
         let (commit, repository, env) = (CommitId(self.env.random()), self.id(), self.env.clone());
         self.append(commit, |_| {

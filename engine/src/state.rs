@@ -15,6 +15,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indelible_format::ids::{LogHash, PackId, RepositoryId};
 
@@ -104,6 +105,9 @@ impl State {
         location: &str,
         repository: &RepositoryId,
     ) -> Result<(), StateError> {
+        if self.repository_at(location)?.as_ref() == Some(repository) {
+            return Ok(());
+        }
         write_file(
             &self.location_file(location),
             format!("{repository}\n").as_bytes(),
@@ -158,15 +162,17 @@ impl RepositoryState {
         Ok(leaves.iter().map(|leaf| LogHash(*leaf)).collect())
     }
 
-    /// Remembers the leaves, unless those of a longer log are remembered that
-    /// extends this one.
+    /// Remembers the leaves if they extend what is remembered. A fork is thus
+    /// told every time, until somebody removes the state; and whoever looked
+    /// longer ago forgets nothing that another run saw since.
     ///
     /// # Errors
     ///
     /// [`StateError`].
     pub fn remember(&self, leaves: &[LogHash]) -> Result<(), StateError> {
         let _turn = self.lock()?;
-        if self.leaves()?.starts_with(leaves) {
+        let known = self.leaves()?;
+        if leaves.len() == known.len() || !leaves.starts_with(&known) {
             return Ok(());
         }
         let mut bytes = Vec::with_capacity(72 + leaves.len() * 32);
@@ -242,8 +248,9 @@ fn read_file(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StateError> {
 }
 
 fn staged(path: &Path) -> PathBuf {
-    // One process writes one file at a time, and others have other numbers.
-    path.with_extension(format!("{}.tmp", std::process::id()))
+    static GIVEN: AtomicU64 = AtomicU64::new(0);
+    let number = GIVEN.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("{}-{number}.tmp", std::process::id()))
 }
 
 fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {

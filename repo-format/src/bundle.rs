@@ -116,6 +116,22 @@ impl KeyBundle {
         signer_of(&self.signing_seed)
     }
 
+    /// Every secret in the bundle, for showing what it can't open.
+    pub fn secrets(&self) -> Vec<&SecretKey> {
+        let mut secrets = vec![&self.signing_seed, &self.sealing_private, &self.psk];
+        if let Some(keys) = &self.write {
+            secrets.extend([&keys.data_id, &keys.node_id, &keys.gear, &keys.index]);
+        }
+        if let Some(keys) = &self.verify {
+            secrets.extend([&keys.node_id_master, &keys.index_master, &keys.meta_private]);
+        }
+        if let Some(keys) = &self.restore {
+            secrets.extend([&keys.data_id_master, &keys.data_private]);
+        }
+        secrets.extend(&self.gear_master);
+        secrets
+    }
+
     /// The index key of a domain, if this key may open its directories.
     pub fn index_key(&self, domain: &DomainId) -> Option<SecretKey> {
         match (&self.verify, &self.write) {

@@ -166,7 +166,7 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
     }
 
     fn command(&mut self, input: CommandInput) -> Result<(), WalkError> {
-        let shown = || String::from_utf8_lossy(&input.path).into_owned();
+        let shown = || indelible_format::path::shown(&input.path).to_string();
         let path = source::stream_path(input.path.clone()).map_err(SnapshotRunError::from)?;
         let failed = |source| SnapshotRunError::Command {
             path: shown(),

@@ -1,0 +1,315 @@
+//! What can be typed. What it means is decided by the commands.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Immutable, deduplicating, encrypted backups of SQL database dumps.
+///
+/// Every snapshot costs like an incremental and restores alone, like a full.
+/// Nothing that was written is ever changed, and a host that writes backups can
+/// neither delete nor read them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "indelible",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Begin with `indelible demo`, or with `indelible init`.\n\
+    Exit codes: 0 done, 1 failed, 2 usage, 4 source failed and nothing committed, 10 no repository,\n\
+    12 wrong key or right missing, 13 store unreachable, 14 already there, 20 integrity failure,\n\
+    21 rollback or fork, 23 object missing, 25 outcome unknown, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// Where the repository is: a directory.
+    #[arg(
+        long,
+        short = 'r',
+        global = true,
+        env = "INDELIBLE_REPO",
+        value_name = "PLACE"
+    )]
+    pub(crate) repo: Option<String>,
+    /// Open the repository with this key file. It beats a passphrase.
+    #[arg(
+        long,
+        short = 'k',
+        global = true,
+        env = "INDELIBLE_KEY_FILE",
+        value_name = "FILE"
+    )]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Read the passphrase from the first line of this file.
+    #[arg(
+        long,
+        global = true,
+        env = "INDELIBLE_PASSPHRASE_FILE",
+        value_name = "FILE"
+    )]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from the first line that this shell command prints.
+    #[arg(
+        long,
+        global = true,
+        env = "INDELIBLE_PASSPHRASE_COMMAND",
+        value_name = "COMMAND"
+    )]
+    pub(crate) passphrase_command: Option<String>,
+    /// Where this machine keeps what it knows of repositories
+    /// [default: indelible in the XDG state directory].
+    #[arg(long, global = true, env = "INDELIBLE_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Print one JSON object a line for programs to read.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only.
+    #[arg(long, short = 'q', global = true)]
+    pub(crate) quiet: bool,
+    /// Show no progress, also on a terminal.
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a repository and print its recovery sheet.
+    Init(Init),
+    /// Make, list and check keys.
+    #[command(subcommand)]
+    Key(Key),
+    /// Store files, a stream, or what a dump command prints.
+    #[command(visible_alias = "backup")]
+    Snapshot(Snapshot),
+    /// List snapshots.
+    #[command(visible_alias = "snapshots")]
+    List(List),
+    /// Write a snapshot back, in whole or in part.
+    Restore(Restore),
+    /// Prove that the repository is whole.
+    Verify(Verify),
+    /// Print the signed size and root of the log, to be kept elsewhere.
+    Checkpoint(Checkpoint),
+    /// See it work on a sample database, from init to restore.
+    Demo(Demo),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the version.
+    Version,
+}
+
+/// Make a repository and print its recovery sheet.
+///
+/// A passphrase of 100 bits is drawn, unless one is given, and shown with the
+/// repository's id before anything is created. It has every right and is the
+/// only way back if all key files are lost: print it, and keep it away from the
+/// hosts that are backed up.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Ask for a passphrase on the terminal instead of drawing one.
+    #[arg(long)]
+    pub(crate) ask_passphrase: bool,
+    /// Write the recovery sheet to this file too; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sheet: Option<PathBuf>,
+    /// Memory for deriving a key from the passphrase, MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) derivation_memory: u32,
+}
+
+/// Make, list and check keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a key and write it to a file.
+    Add(KeyAdd),
+    /// List the keys that the log knows.
+    List,
+    /// Say what a key file may do, and prove what it can't.
+    Check {
+        /// The key file.
+        file: PathBuf,
+    },
+}
+
+/// Make a key and write it to a file.
+///
+/// Takes a key with the admin right, such as the recovery passphrase. A host
+/// that makes backups should hold a write key: it can add snapshots, and can
+/// neither read nor delete any, its own included.
+#[derive(Debug, Args)]
+pub(crate) struct KeyAdd {
+    /// What the key may do, separated by commas.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        required = true,
+        value_name = "RIGHT,..."
+    )]
+    pub(crate) rights: Vec<Right>,
+    /// NAMEs that a write key may write, separated by commas; `*` matches any
+    /// sequence.
+    #[arg(long, value_delimiter = ',', value_name = "PATTERN,...")]
+    pub(crate) names: Vec<String>,
+    /// The file to write; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// What to call the key in lists [default: the name of the file].
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    /// When it ends to be valid: a date, or a span such as 90d or 1y.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) expires: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Right {
+    /// Add snapshots.
+    Write,
+    /// Check everything but contents.
+    Verify,
+    /// Read contents. Includes verify.
+    Restore,
+    /// Make and revoke keys. Includes verify.
+    Admin,
+}
+
+/// Store files, a stream, or what a dump command prints.
+///
+/// A command that fails, is killed or prints nothing leaves no snapshot, and
+/// this program exits with 4.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    indelible snapshot orders /var/dumps/orders.sql\n  \
+    indelible snapshot orders -- pg_dump --format=plain orders\n  \
+    indelible snapshot orders --cmd globals.sql='pg_dumpall -g' --cmd orders.sql='pg_dump orders'\n  \
+    mariadb-dump shop | indelible snapshot shop --stdin --filename shop.sql")]
+pub(crate) struct Snapshot {
+    /// What the series is called: letters, digits, `.`, `_`, `-`.
+    pub(crate) name: String,
+    /// Files and directories. Each is stored under its last component.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Store a PATH under another name.
+    #[arg(long = "as", value_name = "STORED=PATH")]
+    pub(crate) renamed: Vec<OsString>,
+    /// Store standard input.
+    #[arg(long, conflicts_with_all = ["paths", "renamed", "commands", "command"])]
+    pub(crate) stdin: bool,
+    /// What to store standard input, or the one command's output, as
+    /// [default: NAME].
+    #[arg(long, value_name = "STORED")]
+    pub(crate) filename: Option<OsString>,
+    /// Store what a shell command prints. May be given several times.
+    #[arg(long = "cmd", value_name = "STORED=COMMAND", conflicts_with_all = ["paths", "renamed", "command", "filename"])]
+    pub(crate) commands: Vec<OsString>,
+    /// A label to keep with the snapshot. May be given several times.
+    #[arg(long = "label", value_name = "TEXT")]
+    pub(crate) labels: Vec<String>,
+    /// The host's name to note [default: this host's].
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// A dump command, run without a shell, whose output is stored.
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["paths", "renamed"])]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// List snapshots.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only those with this NAME; `*` matches any sequence.
+    pub(crate) name: Option<String>,
+}
+
+/// Write a snapshot back, in whole or in part.
+#[derive(Debug, Args)]
+#[command(after_help = "SNAP is one of:\n  \
+    NAME or NAME@latest       the newest with this NAME\n  \
+    NAME@2026-11-22           the newest of that day or before (also NAME@2026-11-22T03:00)\n  \
+    @12                       entry 12 of the log\n  \
+    id:3fa9                   the one whose id begins so\n  \
+    latest                    the newest, if there is one NAME only")]
+pub(crate) struct Restore {
+    /// Which snapshot.
+    pub(crate) snap: String,
+    /// What to restore [default: everything].
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<OsString>,
+    /// Restore below this directory, which is made if it is absent.
+    #[arg(
+        long,
+        short = 't',
+        value_name = "DIR",
+        required_unless_present = "stdout",
+        conflicts_with = "stdout"
+    )]
+    pub(crate) target: Option<PathBuf>,
+    /// Write one file to standard output.
+    #[arg(long)]
+    pub(crate) stdout: bool,
+    /// Replace files that exist.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Restore although the log was rolled back or forked.
+    #[arg(long)]
+    pub(crate) accept_rollback: bool,
+    /// Restore a snapshot that readers refuse, named by number or id.
+    #[arg(long)]
+    pub(crate) accept_refused: bool,
+}
+
+/// Prove that the repository is whole.
+///
+/// Reports every problem, and the snapshots that it harms. What was not read is
+/// not called sound.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// How deep [default: as deep as the key allows].
+    #[arg(long, value_enum)]
+    pub(crate) level: Option<VerifyLevel>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerifyLevel {
+    /// The log, and every pack's bytes against its name. Needs no key.
+    Packs,
+    /// Every snapshot's tree, and that all it names exists. Needs verify.
+    Tree,
+    /// Every stored chunk, decoded, against its id. Needs restore.
+    Data,
+}
+
+/// Print the signed size and root of the log, to be kept elsewhere.
+///
+/// The form is a C2SP tlog-checkpoint in a signed note: keep it where the store's
+/// owner can't reach, and a rollback or a fork can be proven later.
+#[derive(Debug, Args)]
+pub(crate) struct Checkpoint {
+    /// Print the key with which others verify this repository's checkpoints made
+    /// with this key.
+    #[arg(long)]
+    pub(crate) verifier_key: bool,
+}
+
+/// See it work on a sample database, from init to restore.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Keep everything in this directory, which must be empty or absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}

@@ -1,0 +1,11 @@
+//! The commands, one module each.
+
+pub(crate) mod about;
+pub(crate) mod checkpoint;
+pub(crate) mod demo;
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod list;
+pub(crate) mod restore;
+pub(crate) mod snapshot;
+pub(crate) mod verify;

@@ -1,0 +1,152 @@
+//! `indelible init`.
+//!
+//! The recovery sheet is shown before the repository exists: whoever loses the
+//! sheet's output has lost nothing yet.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use indelible_engine::keys::{NewRepository, generate_passphrase};
+use indelible_engine::log;
+use indelible_engine::store::LocalStore;
+use indelible_format::genesis::ChunkerParameters;
+use indelible_format::slot::Cost;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::args::Init;
+use crate::context::{Context, ask};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output;
+
+pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
+    let place = context.place()?;
+    refuse_existing(context, &place)?;
+    let (passphrase, drawn) = choose_passphrase(context, args)?;
+    let cost = Cost {
+        memory_kib: args.derivation_memory * 1_024,
+        ..Cost::default()
+    };
+    let new = NewRepository::prepare(
+        &context.env,
+        &passphrase,
+        cost,
+        ChunkerParameters::default(),
+    )?;
+    let shown = drawn.then_some(passphrase.as_str());
+    let sheet = sheet(&place, &new, shown);
+    if let Some(path) = &args.sheet {
+        write_sheet(path, &sheet)?;
+    }
+    if context.common.json {
+        output::json(
+            "init",
+            json!({
+                "repository": place.display().to_string(),
+                "repository_id": new.id().to_string(),
+                "passphrase": shown,
+            }),
+        );
+    } else {
+        output::line(&sheet);
+    }
+
+    let store = LocalStore::create(&place, context.env.entropy.clone())?;
+    new.create(&store)?;
+    remember(context, &store, &new);
+    output::note(context, &format!("made the repository {}", place.display()));
+    Ok(Exit::Done)
+}
+
+/// Says so before a passphrase is asked for. Creation itself decides.
+fn refuse_existing(context: &Context, place: &Path) -> Result<(), Failure> {
+    let store = LocalStore::open(place, context.env.entropy.clone());
+    let found = store.is_ok_and(|store| {
+        !matches!(
+            log::read(&store, &[]),
+            Err(log::LogError::NoRepository { .. })
+        )
+    });
+    if found {
+        let failure = Failure::new(
+            Exit::Exists,
+            format!("there is a repository at {} already", place.display()),
+        );
+        return Err(failure.hint("choose another place; a repository is never overwritten"));
+    }
+    Ok(())
+}
+
+/// The passphrase, and whether it was drawn here.
+fn choose_passphrase(context: &Context, args: &Init) -> Result<(Zeroizing<String>, bool), Failure> {
+    if let Some(given) = context.given_passphrase()? {
+        return Ok((given, false));
+    }
+    if !args.ask_passphrase {
+        return Ok((generate_passphrase(&context.env), true));
+    }
+    let first = ask("New passphrase: ")?;
+    if first.trim().is_empty() {
+        return Err(Failure::usage("an empty passphrase protects nothing"));
+    }
+    if *first != *ask("Once more: ")? {
+        return Err(Failure::usage("the two passphrases differ"));
+    }
+    Ok((first, false))
+}
+
+fn sheet(place: &Path, new: &NewRepository, passphrase: Option<&str>) -> String {
+    let passphrase = passphrase.unwrap_or("(the one that you gave)");
+    format!(
+        "Recovery sheet of an Indelible repository\n\
+         \n\
+         \x20 Repository  {}\n\
+         \x20 Id          {}\n\
+         \x20 Passphrase  {passphrase}\n\
+         \n\
+         The passphrase opens everything. Nobody can replace it if it is lost.\n\
+         Print this sheet and keep it away from the hosts that are backed up.\n\
+         \n\
+         To restore on any machine:\n\
+         \x20 indelible --repo {} list\n\
+         \x20 indelible --repo {} restore NAME --target DIR\n",
+        place.display(),
+        new.id(),
+        place.display(),
+        place.display()
+    )
+}
+
+fn write_sheet(path: &Path, sheet: &str) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::io(
+            format!("write the recovery sheet {}", path.display()),
+            &error,
+        )
+    };
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(sheet.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)
+}
+
+/// This machine made it, so it knows what stands there.
+fn remember(context: &Context, store: &LocalStore, new: &NewRepository) {
+    use indelible_engine::store::ReadStore as _;
+    let Some(state) = context.state() else { return };
+    let remembered = state.repository(&new.id()).and_then(|repository| {
+        let leaf = indelible_format::ids::LogHash(new.id().0);
+        repository.remember(&[leaf])?;
+        state.remember_location(&store.location(), &new.id())
+    });
+    if let Err(error) = remembered {
+        output::warn_failure(context, &Failure::from(error));
+    }
+}

@@ -1,0 +1,272 @@
+//! What every command begins with: which repository, with what key, and what
+//! this machine remembers.
+//!
+//! Options beat the environment, and a key file beats a passphrase. Nothing is
+//! taken from the current directory.
+
+use std::env;
+use std::fs;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use indelible_engine::env::Env;
+use indelible_engine::keys::Credential;
+use indelible_engine::repository::Repository;
+use indelible_engine::state::State;
+use indelible_engine::store::LocalStore;
+use indelible_format::history::Continuity;
+use indelible_format::key_file::{KEY_FILE_BYTES_MAX, KeyFile};
+use zeroize::Zeroizing;
+
+use crate::args::Common;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output;
+
+/// The options of every command, and the world that they stand for.
+pub(crate) struct Context {
+    pub(crate) common: Common,
+    pub(crate) env: Env,
+}
+
+/// A repository opened by a command.
+pub(crate) type Opened<'s> = Repository<'s, LocalStore>;
+
+impl Context {
+    pub(crate) fn new(common: Common) -> Self {
+        Self {
+            common,
+            env: Env::system(),
+        }
+    }
+
+    /// Where the repository is, made absolute, so that it is one place whatever
+    /// directory it is named from.
+    pub(crate) fn place(&self) -> Result<PathBuf, Failure> {
+        let place = self
+            .common
+            .repo
+            .as_deref()
+            .filter(|place| !place.is_empty())
+            .ok_or_else(|| {
+                Failure::usage("no repository was named")
+                    .hint("name it with --repo PLACE or INDELIBLE_REPO")
+            })?;
+        let scheme = place.split_once("://").map(|(scheme, _)| scheme);
+        if let Some(scheme) = scheme.or_else(|| place.starts_with("image:").then_some("image")) {
+            return Err(
+                Failure::usage(format!("this release can't reach {scheme} repositories"))
+                    .hint("name a directory"),
+            );
+        }
+        let path = Path::new(place);
+        std::path::absolute(path).map_err(|error| Failure::io(format!("find {place}"), &error))
+    }
+
+    /// The store of an existing repository.
+    pub(crate) fn store(&self) -> Result<LocalStore, Failure> {
+        Ok(LocalStore::open(&self.place()?, self.env.entropy.clone())?)
+    }
+
+    /// What this machine remembers. Without it much still works, so a directory
+    /// that can't be used is a warning.
+    pub(crate) fn state(&self) -> Option<State> {
+        let opened = match self.state_dir() {
+            Some(dir) => State::open(dir).map_err(Failure::from),
+            None => Err(
+                Failure::new(Exit::Failed, "there is no home directory to keep state in")
+                    .hint("name a directory with --state-dir (or INDELIBLE_STATE_DIR)"),
+            ),
+        };
+        match opened {
+            Ok(state) => Some(state),
+            Err(failure) => {
+                output::warn_failure(
+                    self,
+                    &failure.context("this machine will remember nothing of the repository"),
+                );
+                None
+            }
+        }
+    }
+
+    fn state_dir(&self) -> Option<PathBuf> {
+        if let Some(dir) = &self.common.state_dir {
+            return Some(dir.clone());
+        }
+        let base = env::var_os("XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute());
+        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".local/state"));
+        Some(base.or_else(home)?.join("indelible"))
+    }
+
+    /// Opens the repository, and warns of what its log shows.
+    pub(crate) fn open<'s>(&self, store: &'s LocalStore) -> Result<Opened<'s>, Failure> {
+        let credential = self.credential()?;
+        let repository =
+            Repository::open(store, self.state().as_ref(), &credential, self.env.clone())?;
+        self.warn_of_log(&repository);
+        Ok(repository)
+    }
+
+    fn warn_of_log(&self, repository: &Opened<'_>) {
+        let problems = repository.history().problems.len();
+        if problems > 0 {
+            let objects = if problems == 1 {
+                "1 problem"
+            } else {
+                &format!("{problems} problems")
+            };
+            output::warn(
+                self,
+                &format!("the log has {objects}: run `indelible verify`"),
+            );
+        }
+        match repository.continuity() {
+            Continuity::Extends => {}
+            Continuity::Unpinned => output::note(
+                self,
+                "this machine sees the repository for the first time: freshness unverified",
+            ),
+            Continuity::Behind { shown, remembered } => output::warn(
+                self,
+                &format!(
+                    "the log has {shown} entries, and this machine saw {remembered}: rolled back, or a mirror that is behind"
+                ),
+            ),
+            Continuity::Forked { at } => output::warn(
+                self,
+                &format!(
+                    "entry {at} of the log is not the one that this machine saw: the log was forked"
+                ),
+            ),
+        }
+    }
+
+    /// Whether any credential was given, without asking for one.
+    pub(crate) fn has_credential(&self) -> bool {
+        let common = &self.common;
+        common.key_file.is_some()
+            || common.passphrase_file.is_some()
+            || common.passphrase_command.is_some()
+            || env::var_os("INDELIBLE_PASSPHRASE").is_some()
+    }
+
+    /// The credential that was given, or asked for on a terminal.
+    pub(crate) fn credential(&self) -> Result<Credential, Failure> {
+        if let Some(path) = &self.common.key_file {
+            return Ok(Credential::KeyFile(Box::new(self.read_key_file(path)?)));
+        }
+        if let Some(passphrase) = self.given_passphrase()? {
+            return Ok(Credential::Passphrase(passphrase));
+        }
+        if io::stdin().is_terminal() {
+            return Ok(Credential::Passphrase(ask("Passphrase: ")?));
+        }
+        Err(Failure::new(Exit::Key, "no key was given").hint(
+            "use --key-file (INDELIBLE_KEY_FILE), INDELIBLE_PASSPHRASE, --passphrase-file or --passphrase-command",
+        ))
+    }
+
+    /// A passphrase from an option or the environment.
+    pub(crate) fn given_passphrase(&self) -> Result<Option<Zeroizing<String>>, Failure> {
+        if let Some(path) = &self.common.passphrase_file {
+            let text = fs::read_to_string(path)
+                .map(Zeroizing::new)
+                .map_err(|error| {
+                    Failure::io(
+                        format!("read the passphrase from {}", path.display()),
+                        &error,
+                    )
+                })?;
+            return first_line(&text, &path.display().to_string()).map(Some);
+        }
+        if let Some(command) = &self.common.passphrase_command {
+            let output = Command::new("/bin/sh")
+                .args(["-c", command])
+                .stdin(Stdio::inherit())
+                .stderr(Stdio::inherit())
+                .output()
+                .map_err(|error| Failure::io("run the passphrase command", &error))?;
+            let text = Zeroizing::new(String::from_utf8_lossy(&output.stdout).into_owned());
+            if !output.status.success() {
+                return Err(Failure::new(
+                    Exit::Key,
+                    format!("the passphrase command failed: {}", output.status),
+                ));
+            }
+            return first_line(&text, "the passphrase command").map(Some);
+        }
+        match env::var("INDELIBLE_PASSPHRASE") {
+            Ok(passphrase) => {
+                first_line(&Zeroizing::new(passphrase), "INDELIBLE_PASSPHRASE").map(Some)
+            }
+            Err(env::VarError::NotPresent) => Ok(None),
+            Err(env::VarError::NotUnicode(_)) => {
+                Err(Failure::new(Exit::Key, "INDELIBLE_PASSPHRASE is not UTF-8"))
+            }
+        }
+    }
+
+    /// Reads a key file, and refuses one that others may write.
+    pub(crate) fn read_key_file(&self, path: &Path) -> Result<KeyFile, Failure> {
+        let failed = |error: io::Error| {
+            let mut failure = Failure::io(format!("read the key file {}", path.display()), &error);
+            failure.exit = Exit::Key;
+            failure
+        };
+        let file = fs::File::open(path).map_err(failed)?;
+        let mode = file.metadata().map_err(failed)?.mode();
+        if mode & 0o022 != 0 {
+            return Err(Failure::new(
+                Exit::Key,
+                format!(
+                    "others may write the key file {} (mode {:04o})",
+                    path.display(),
+                    mode & 0o7777
+                ),
+            )
+            .hint(format!("make it yours alone: chmod 600 {}", path.display())));
+        }
+        if mode & 0o044 != 0 {
+            output::warn(
+                self,
+                &format!(
+                    "others may read the key file {}: chmod 600 it",
+                    path.display()
+                ),
+            );
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.take(KEY_FILE_BYTES_MAX as u64)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
+        KeyFile::decode(&text).map_err(|error| {
+            Failure::new(
+                Exit::Key,
+                format!("{} is not a usable key file", path.display()),
+            )
+            .hint(error.to_string())
+        })
+    }
+}
+
+fn first_line(text: &str, from: &str) -> Result<Zeroizing<String>, Failure> {
+    match text.lines().next().map(str::trim) {
+        Some(line) if !line.is_empty() => Ok(Zeroizing::new(line.to_owned())),
+        _ => Err(Failure::new(
+            Exit::Key,
+            format!("{from} holds no passphrase"),
+        )),
+    }
+}
+
+/// Asks on the terminal, without echo.
+pub(crate) fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    rpassword::prompt_password(prompt)
+        .map(Zeroizing::new)
+        .map_err(|error| Failure::io("read the passphrase from the terminal", &error))
+}

@@ -1,0 +1,361 @@
+//! Turns typed errors into what a person can act on: an exit code, what was
+//! tried and why it failed, and what to do next.
+//!
+//! Each error of the engine is classified here and nowhere else.
+
+use std::error::Error;
+use std::fmt::Display;
+
+use indelible_engine::keys::{InitError, IssueError, UnlockError};
+use indelible_engine::log::{AppendError, LogError};
+use indelible_engine::read::ReadError;
+use indelible_engine::repository::{AddKeyError, Forbidden, OpenError, SnapshotError};
+use indelible_engine::restore::RestoreError;
+use indelible_engine::snapshot::{PublishError, SnapshotRunError};
+use indelible_engine::source::{CommandError, SourceError};
+use indelible_engine::state::StateError;
+use indelible_engine::store::{ErrorClass, StoreError};
+use indelible_engine::target::TargetError;
+use indelible_engine::verify::VerifyError;
+use indelible_format::authority::GenesisError;
+
+use crate::exit::Exit;
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    pub(crate) causes: Vec<String>,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// The command line makes no sense.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What was being done, in front of what went wrong.
+    pub(crate) fn context(mut self, context: impl Into<String>) -> Self {
+        let message = std::mem::replace(&mut self.message, context.into());
+        self.causes.insert(0, message);
+        self
+    }
+
+    fn of(exit: Exit, error: &dyn Error) -> Self {
+        let mut failure = Self::new(exit, error.to_string());
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // A transparent error shows its source's text as its own.
+            if failure.causes.last().unwrap_or(&failure.message) != &text {
+                failure.causes.push(text);
+            }
+            source = cause.source();
+        }
+        failure
+    }
+
+    /// A failed call to the system.
+    pub(crate) fn io(action: impl Display, error: &std::io::Error) -> Self {
+        Self::of(Exit::Failed, error).context(format!("could not {action}"))
+    }
+}
+
+const RETRY: &str = "nothing was lost; run the command again";
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        from_store(&error, &error)
+    }
+}
+
+/// Classifies `error`, which a store's error caused.
+fn from_store(error: &dyn Error, store: &StoreError) -> Failure {
+    let (exit, hint) = match store.class() {
+        ErrorClass::NoRepository => {
+            return Failure::of(Exit::NoRepository, error)
+                .hint("check --repo (or INDELIBLE_REPO), or make a repository there with `indelible init`");
+        }
+        ErrorClass::NotFound => (
+            Exit::Missing,
+            "run `indelible verify` to see what else is missing",
+        ),
+        ErrorClass::Unreachable => (Exit::Unreachable, RETRY),
+        ErrorClass::PermissionDenied => (
+            Exit::Failed,
+            "check that this user may read and write the repository",
+        ),
+        ErrorClass::NoSpace => (
+            Exit::Failed,
+            "free some space and run the command again; nothing was lost",
+        ),
+        ErrorClass::ReadOnly => (
+            Exit::Failed,
+            "the repository is on a read-only file system: remount it, or write elsewhere",
+        ),
+        ErrorClass::Malformed | ErrorClass::Doubtful => (
+            Exit::Integrity,
+            "run `indelible verify` to see what is damaged",
+        ),
+        _ => (Exit::Failed, RETRY),
+    };
+    Failure::of(exit, error).hint(hint)
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::of(Exit::Failed, &error).hint(
+            "choose a directory that this user may write with --state-dir (or INDELIBLE_STATE_DIR)",
+        )
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        match &error {
+            LogError::NoRepository { .. } => Self::of(Exit::NoRepository, &error)
+                .hint("check --repo (or INDELIBLE_REPO), or make a repository there with `indelible init`"),
+            LogError::Genesis { source: GenesisError::TooNew { .. }, .. } => {
+                Self::of(Exit::Failed, &error).hint("install a newer release of indelible")
+            }
+            LogError::Genesis { .. } => Self::of(Exit::Integrity, &error)
+                .hint("its log/000000000000 was damaged or exchanged: bring it back from another copy of the store"),
+            LogError::Store(store) => from_store(&error, store),
+            _ => Self::of(Exit::Failed, &error),
+        }
+    }
+}
+
+impl From<UnlockError> for Failure {
+    fn from(error: UnlockError) -> Self {
+        let hint = match &error {
+            UnlockError::WrongPassphrase { .. } => {
+                "check the passphrase on the recovery sheet, or use a key file with --key-file"
+            }
+            UnlockError::OtherRepository { .. } => {
+                "use the key file that was made for this repository, or check --repo"
+            }
+            _ => "bring the log entry that holds the slot back from another copy of the store",
+        };
+        Self::of(Exit::Key, &error).hint(hint)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Log(error) => error.into(),
+            OpenError::Unlock(error) => error.into(),
+            OpenError::State(error) => error.into(),
+            exchanged => Self::of(Exit::Rollback, &exchanged).hint(
+                "if you replaced the repository on purpose, say so with a fresh --state-dir; if not, do not trust this store",
+            ),
+        }
+    }
+}
+
+impl From<InitError> for Failure {
+    fn from(error: InitError) -> Self {
+        match &error {
+            InitError::Exists { .. } => Self::of(Exit::Exists, &error)
+                .hint("choose another place; a repository is never overwritten"),
+            InitError::Store(store) => from_store(&error, store),
+            InitError::Unknown(_) => {
+                Self::of(Exit::Unknown, &error).hint("look whether `indelible list` finds it")
+            }
+            _ => Self::of(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<Forbidden> for Failure {
+    fn from(error: Forbidden) -> Self {
+        Self::of(Exit::Key, &error)
+            .hint("ask the administrator for a key that may, with `indelible key add`")
+    }
+}
+
+impl<E: Error + 'static> From<&AppendError<E>> for Failure {
+    fn from(error: &AppendError<E>) -> Self {
+        match error {
+            AppendError::Unknown { .. } => Self::of(Exit::Unknown, error).hint(
+                "look with `indelible list` whether it is there before you run the command again",
+            ),
+            AppendError::Store(store) => from_store(error, store),
+            AppendError::Log(LogError::Store(store)) => from_store(error, store),
+            AppendError::NewerRelease { .. } => {
+                Self::of(Exit::Failed, error).hint("install a newer release of indelible")
+            }
+            AppendError::Outrun => Self::of(Exit::Unreachable, error).hint(RETRY),
+            _ => Self::of(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<AddKeyError> for Failure {
+    fn from(error: AddKeyError) -> Self {
+        match &error {
+            AddKeyError::Issue(issue @ IssueError::Lacking { .. }) => Self::of(Exit::Key, issue)
+                .hint("open the repository with the recovery passphrase, which has every right"),
+            AddKeyError::Append(append) => append.into(),
+            other => Self::of(Exit::Failed, other),
+        }
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        let exit = match error {
+            SourceError::NoName { .. }
+            | SourceError::NameWithSlash { .. }
+            | SourceError::SameName { .. } => Exit::Usage,
+            _ => Exit::Source,
+        };
+        Self::of(exit, &error).hint("nothing was committed")
+    }
+}
+
+fn from_command(error: &SnapshotRunError, command: &CommandError) -> Failure {
+    let tail = match command {
+        CommandError::Exited { stderr_tail, .. }
+        | CommandError::Signalled { stderr_tail, .. }
+        | CommandError::PrintedNothing { stderr_tail }
+        | CommandError::WantedTerminal { stderr_tail } => {
+            String::from_utf8_lossy(stderr_tail).into_owned()
+        }
+        _ => String::new(),
+    };
+    let last = tail.lines().rev().find(|line| !line.trim().is_empty());
+    let failure = Failure::of(Exit::Source, error);
+    match last {
+        Some(line) => failure.hint(format!(
+            "nothing was committed; the command said last: {}",
+            indelible_format::path::shown(line.trim().as_bytes())
+        )),
+        None => failure.hint("nothing was committed"),
+    }
+}
+
+impl From<SnapshotRunError> for Failure {
+    fn from(error: SnapshotRunError) -> Self {
+        match &error {
+            SnapshotRunError::NoWrite { .. } => {
+                Self::of(Exit::Key, &error).hint("use a key with the write right: `indelible key add --rights write`")
+            }
+            SnapshotRunError::NotThisName { allowed, .. } => Self::of(Exit::Key, &error)
+                .hint(format!("this key may write {}", if allowed.is_empty() { "no NAME".into() } else { allowed.join(", ") })),
+            SnapshotRunError::Forbidden(forbidden) => (*forbidden).into(),
+            SnapshotRunError::Source(_) | SnapshotRunError::Stream { .. } | SnapshotRunError::NoEntries => {
+                Self::of(Exit::Source, &error).hint("nothing was committed")
+            }
+            SnapshotRunError::EmptyStream { .. } => Self::of(Exit::Source, &error)
+                .hint("nothing was committed; an empty dump is no backup: check the command that feeds it"),
+            SnapshotRunError::Command { source, .. } => from_command(&error, source),
+            SnapshotRunError::Interrupted => Self::of(Exit::Interrupted, &error)
+                .hint("nothing was committed; what was stored so far is used by the next run"),
+            SnapshotRunError::Publish(PublishError::Store { source, .. })
+            | SnapshotRunError::ListPacks(source)
+            | SnapshotRunError::Record(source) => from_store(&error, source),
+            SnapshotRunError::Publish(_) => Self::of(Exit::Integrity, &error),
+            SnapshotRunError::ReachLost { .. } => Self::of(Exit::Missing, &error)
+                .hint("nothing was committed; run the command again, which stores it anew, and then `indelible verify`"),
+            SnapshotRunError::Append(append) => Self::from(&**append),
+            _ => Self::of(Exit::Failed, &error),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        from_read(&error, &error)
+    }
+}
+
+fn from_read(error: &dyn Error, read: &ReadError) -> Failure {
+    match read {
+        ReadError::NotAllowed { needed } => Failure::of(Exit::Key, error).hint(format!(
+            "use a key with the right {needed}, or the recovery passphrase"
+        )),
+        ReadError::Chunk { fault, .. } if fault.is_missing() => Failure::of(Exit::Missing, error)
+            .hint("run `indelible verify` to see which snapshots need it"),
+        ReadError::Chunk { fault, .. } if fault.is_unreachable() => {
+            Failure::of(Exit::Unreachable, error).hint(RETRY)
+        }
+        _ => Failure::of(Exit::Integrity, error)
+            .hint("run `indelible verify` to see what is damaged"),
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        let exit = if matches!(error, TargetError::Exists { .. }) {
+            Exit::Exists
+        } else {
+            Exit::Failed
+        };
+        let failure = Self::of(exit, &error);
+        if exit == Exit::Exists {
+            failure
+                .hint("restore into an empty directory, or replace what is there with --overwrite")
+        } else {
+            failure
+        }
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Target(error) => error.into(),
+            RestoreError::Interrupted => {
+                Self::of(Exit::Interrupted, &error).hint("no unfinished file was left")
+            }
+            RestoreError::Read { path: None, source } => source.into(),
+            RestoreError::Read { ref source, .. } => from_read(&error, source),
+            RestoreError::NoSuchPath { .. } => Self::of(Exit::Usage, &error)
+                .hint("restore everything into a directory to see what there is"),
+            RestoreError::Several { ref paths } => {
+                let list: Vec<String> = paths.iter().map(ToString::to_string).collect();
+                Self::of(Exit::Usage, &error).hint(list.join(", "))
+            }
+            RestoreError::NotAFile { .. } => Self::of(Exit::Usage, &error),
+            _ => Self::of(Exit::Failed, &error),
+        }
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        match &error {
+            SnapshotError::NotAllowed => Self::from(ReadError::NotAllowed { needed: "verify" }),
+            _ => Self::of(Exit::Integrity, &error)
+                .hint("run `indelible verify` to see what is damaged"),
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::NotAllowed(error) => error.into(),
+            VerifyError::List(ref store) => from_store(&error, store),
+            _ => Self::of(Exit::Failed, &error),
+        }
+    }
+}

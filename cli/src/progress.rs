@@ -1,0 +1,128 @@
+//! Shows progress on a terminal: a bar for each phase, on standard error.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+
+use indelible_engine::progress::{Note, Phase, Progress, Unit};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::context::Context;
+use crate::output;
+
+/// Shows phases as bars and notes as lines.
+pub(crate) struct Bars<'c> {
+    context: &'c Context,
+    all: Option<MultiProgress>,
+    bars: Mutex<BTreeMap<Phase, ProgressBar>>,
+}
+
+impl<'c> Bars<'c> {
+    /// Bars if standard error is a terminal and nobody asked for silence.
+    pub(crate) fn new(context: &'c Context) -> Self {
+        let common = &context.common;
+        let shown =
+            std::io::stderr().is_terminal() && !common.quiet && !common.no_progress && !common.json;
+        Self {
+            context,
+            all: shown.then(MultiProgress::new),
+            bars: Mutex::default(),
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<Phase, ProgressBar>) -> T) -> T {
+        act(&mut self.bars.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn say(&self, text: &str) {
+        match &self.all {
+            Some(all) => all.suspend(|| output::warn(self.context, text)),
+            None => output::warn(self.context, text),
+        }
+    }
+}
+
+impl Drop for Bars<'_> {
+    /// Leaves no half-drawn bar above an error message.
+    fn drop(&mut self) {
+        if let Some(all) = &self.all {
+            let _ = all.clear();
+        }
+    }
+}
+
+fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Scanning => "scanning",
+        Phase::Reading => "reading",
+        Phase::Publishing => "writing",
+        Phase::Committing => "committing",
+        Phase::Restoring => "restoring",
+        Phase::CheckingPacks => "checking packs",
+        Phase::WalkingTree => "walking trees",
+        Phase::CheckingData => "checking data",
+    }
+}
+
+fn style(phase: Phase, total: Option<u64>) -> ProgressStyle {
+    let template = match (phase.unit(), total) {
+        (Unit::Bytes, Some(_)) => {
+            "{prefix:14} {wide_bar} {bytes:>11} of {total_bytes:11} {binary_bytes_per_sec:>13} {eta:>5}"
+        }
+        (Unit::Bytes, None) => {
+            "{prefix:14} {spinner} {bytes:>11} {binary_bytes_per_sec:>13} {elapsed:>5}"
+        }
+        (Unit::Items, Some(_)) => "{prefix:14} {wide_bar} {human_pos} of {human_len} {eta:>5}",
+        (Unit::Items, None) => "{prefix:14} {spinner} {human_pos}",
+    };
+    ProgressStyle::with_template(template).expect("the templates are written right")
+}
+
+impl Progress for Bars<'_> {
+    fn begin(&self, phase: Phase, total: Option<u64>) {
+        let Some(all) = &self.all else { return };
+        self.with(|bars| {
+            let bar = bars
+                .entry(phase)
+                .or_insert_with(|| all.add(ProgressBar::no_length().with_prefix(name(phase))));
+            bar.set_style(style(phase, total));
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+        });
+    }
+
+    fn advance(&self, phase: Phase, amount: u64) {
+        if self.all.is_some() {
+            self.with(|bars| bars.get(&phase).inspect(|bar| bar.inc(amount)).is_some());
+        }
+    }
+
+    fn end(&self, phase: Phase) {
+        if let Some(bar) = self.with(|bars| bars.remove(&phase)) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn note(&self, note: Note) {
+        match note {
+            Note::PacksAdopted { count, size_bytes } => self.say(&format!(
+                "a run that died left {} ({}); this one goes on from there",
+                output::count(count, "pack", "packs"),
+                output::size(size_bytes)
+            )),
+            Note::SourceChanged { path } => {
+                self.say(&format!(
+                    "{path} changed while it was read; the snapshot holds what was read"
+                ));
+            }
+            Note::ForeignName { path } => {
+                let path = indelible_format::path::shown(path.as_bytes()).to_string();
+                self.say(&format!("{path} is no object of a repository"));
+            }
+            // Another writer was faster, which is nobody's concern; void entries
+            // are counted when the log is opened.
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a snapshot costs: as much as is new, and never a byte for what is not.
+
+use std::collections::BTreeSet;
+
+use indelible_engine::pack::SealedDirectory;
+use indelible_engine::store::{ObjectKey, ReadStore as _};
+use indelible_format::ids::ChunkId;
+use indelible_format::rights::Rights;
+
+use crate::support::{Fixture, noise, object, packs, rows, take_stream};
+
+/// An unchanged snapshot is one object, under whatever NAME.
+///
+/// Method: count the store's objects; store the same stream again, under the
+/// same NAME and under another.
+#[test]
+fn an_unchanged_snapshot_is_one_object() {
+    let fixture = Fixture::new(31);
+    let bytes = rows(0..20_000);
+    fixture.snapshot_of("shop", &bytes);
+    for name in ["shop", "shop-copy"] {
+        let before = fixture.store.keys();
+        let summary = fixture.snapshot_of(name, &bytes);
+        let after = fixture.store.keys();
+        let added: Vec<_> = after.iter().filter(|key| !before.contains(key)).collect();
+        assert_eq!(added, [&ObjectKey::Log(summary.number)]);
+        assert_eq!(summary.packs, 0);
+        assert_eq!(summary.accounting.new_chunks, 0);
+        assert_eq!(summary.accounting.added_bytes, 0);
+    }
+}
+
+/// A small snapshot is two objects: a pack and the log entry.
+///
+/// Method: count the store's objects around the first and around a changed one.
+#[test]
+fn a_small_snapshot_is_two_objects() {
+    let fixture = Fixture::new(32);
+    for bytes in [rows(0..3_000), rows(1..3_001)] {
+        let before = fixture.store.keys().len();
+        fixture.snapshot_of("shop", &bytes);
+        assert_eq!(fixture.store.keys().len(), before + 2);
+    }
+}
+
+/// An edit costs the chunks that it touches and the nodes above, wherever it is.
+///
+/// Method: change, insert and remove one byte at the start, in the middle and at
+/// the end of a megabyte of noise; each adds at most three chunks of content and
+/// 32 KiB in all.
+#[test]
+fn an_edit_costs_little() {
+    let fixture = Fixture::new(33);
+    let bytes = noise(1, 1 << 20);
+    fixture.snapshot_of("shop", &bytes);
+    for at in [0, bytes.len() / 2, bytes.len() - 1] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        let mut inserted = bytes.clone();
+        inserted.insert(at, 7);
+        let mut removed = bytes.clone();
+        removed.remove(at);
+        for edited in [changed, inserted, removed] {
+            let summary = fixture.snapshot_of("shop", &edited);
+            let cost = summary.accounting;
+            assert!(cost.new_chunks <= 3, "{cost:?} at {at}");
+            assert!(cost.added_bytes <= 32 << 10, "{cost:?} at {at}");
+        }
+    }
+}
+
+/// Content that repeats within one stream is stored once.
+///
+/// Method: the same noise eight times over costs little more than once.
+#[test]
+fn repeats_are_stored_once() {
+    let fixture = Fixture::new(34);
+    let once = noise(1, 100_000);
+    let summary = fixture.snapshot_of("shop", &once.repeat(8));
+    assert!(
+        summary.accounting.new_bytes < 130_000,
+        "{:?}",
+        summary.accounting
+    );
+}
+
+/// The ids in the directories of some packs.
+fn ids(fixture: &Fixture, packs: &[indelible_format::ids::PackId]) -> BTreeSet<ChunkId> {
+    let mut ids = BTreeSet::new();
+    for pack in packs {
+        let bytes = object(&fixture.store, &ObjectKey::Pack(*pack));
+        let sealed = SealedDirectory::of_bytes(&bytes).unwrap();
+        let index = fixture.bundle.index_key(&sealed.header().domain).unwrap();
+        let open = sealed.open(&index).unwrap();
+        ids.extend(open.directory.records.iter().map(|record| record.id));
+    }
+    ids
+}
+
+/// Two domains share nothing, not even an id.
+///
+/// Method: the administrator and a write key store the same stream; the second
+/// costs as much as the first, and no chunk id stands in both's directories.
+#[test]
+fn domains_share_nothing() {
+    let fixture = Fixture::new(35);
+    let bytes = rows(0..2_000);
+    fixture.snapshot_of("shop", &bytes);
+    let first = packs(&fixture.store);
+    let writer = fixture.add_key(Rights::WRITE, &["*"]);
+    let summary = take_stream(&mut fixture.open_as(&writer), "shop", &bytes).unwrap();
+    assert_eq!(summary.accounting.new_bytes, bytes.len() as u64);
+    let second: Vec<_> = packs(&fixture.store)
+        .into_iter()
+        .filter(|pack| !first.contains(pack))
+        .collect();
+    let (one, other) = (ids(&fixture, &first), ids(&fixture, &second));
+    assert!(!one.is_empty() && !other.is_empty());
+    assert!(one.is_disjoint(&other));
+    // And within its own domain the write key shares everything.
+    let again = take_stream(&mut fixture.open_as(&writer), "shop", &bytes).unwrap();
+    assert_eq!(again.packs, 0);
+}
+
+/// A pack that was destroyed is stored anew, and not leaned on.
+///
+/// Method: destroy the only pack, or cut it; the next snapshot of the same
+/// stream stores it again and restores.
+#[test]
+fn destroyed_packs_are_stored_anew() {
+    for cut in [false, true] {
+        let fixture = Fixture::new(36);
+        let bytes = rows(0..2_000);
+        fixture.snapshot_of("shop", &bytes);
+        let key = ObjectKey::Pack(packs(&fixture.store)[0]);
+        if cut {
+            let len = usize::try_from(fixture.store.size(&key).unwrap()).unwrap();
+            fixture.store.truncate(&key, len - 1);
+        } else {
+            fixture.store.forget(&key);
+        }
+        let summary = fixture.snapshot_of("shop", &bytes);
+        assert_eq!(summary.packs, 1);
+        let restored = crate::support::restore_stream(&fixture.open(), summary.number);
+        assert!(restored.unwrap() == bytes);
+    }
+}

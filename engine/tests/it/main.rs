@@ -1,0 +1,20 @@
+//! Tests of the engine: stores, sources and targets by themselves, then whole
+//! repositories.
+
+mod chunker;
+mod commands;
+mod cost;
+mod crashes;
+mod journal;
+mod log_junk;
+mod log_races;
+mod revocation;
+mod rights;
+mod round_trips;
+mod source;
+mod state;
+mod store;
+mod support;
+mod target;
+mod trees;
+mod verify;
