@@ -197,8 +197,9 @@ impl<E: Error + 'static> From<&AppendError<E>> for Failure {
             AppendError::Unknown { .. } => Self::of(Exit::Unknown, error).hint(
                 "look with `indelible list` whether it is there before you run the command again",
             ),
-            AppendError::Store(store) => from_store(error, store),
-            AppendError::Log(LogError::Store(store)) => from_store(error, store),
+            AppendError::Store(store) | AppendError::Log(LogError::Store(store)) => {
+                from_store(error, store)
+            }
             AppendError::NewerRelease { .. } => {
                 Self::of(Exit::Failed, error).hint("install a newer release of indelible")
             }

@@ -14,24 +14,24 @@ use crate::output;
 pub(crate) struct Bars<'c> {
     context: &'c Context,
     all: Option<MultiProgress>,
-    bars: Mutex<BTreeMap<Phase, ProgressBar>>,
+    shown: Mutex<BTreeMap<Phase, ProgressBar>>,
 }
 
 impl<'c> Bars<'c> {
     /// Bars if standard error is a terminal and nobody asked for silence.
     pub(crate) fn new(context: &'c Context) -> Self {
         let common = &context.common;
-        let shown =
+        let visible =
             std::io::stderr().is_terminal() && !common.quiet && !common.no_progress && !common.json;
         Self {
             context,
-            all: shown.then(MultiProgress::new),
-            bars: Mutex::default(),
+            all: visible.then(MultiProgress::new),
+            shown: Mutex::default(),
         }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<Phase, ProgressBar>) -> T) -> T {
-        act(&mut self.bars.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.shown.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn say(&self, text: &str) {

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use indelible_format::coding::{Class, DecodeError, decode};
 use indelible_format::directory::Record;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
+use indelible_format::limits::PACK_BYTES_MAX;
 use indelible_format::node::Node;
 use indelible_format::pack::{ChunkCipher, KeyClass, chunk_id};
 use indelible_format::page::Page;
@@ -42,8 +43,8 @@ const OPEN_PACKS_MAX: usize = 512;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChunkFault {
-    /// No entry of the domain lists the pack.
-    #[error("no log entry lists its pack")]
+    /// No entry of the domain lists the pack, and it is too long for one.
+    #[error("no log entry lists its pack, and it is longer than a pack can be")]
     Unlisted,
     /// The pack's header or directory can't be had.
     #[error("the directory of its pack can't be read")]
@@ -343,17 +344,49 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
     }
 
     fn open_pack(&self, id: &PackId) -> Result<Arc<ReadPack>, ChunkFault> {
-        let listed = self
-            .listings
-            .get(&self.keys.domain, id)
-            .ok_or(ChunkFault::Unlisted)?;
-        let open = || {
-            self.keys
-                .open(SealedDirectory::fetch(self.store, id, listed.pack.len)?)
+        let len = match self.listings.get(&self.keys.domain, id) {
+            Some(listed) => listed.pack.len,
+            None => self.unlisted_len(id)?,
         };
+        let open = || self.keys.open(SealedDirectory::fetch(self.store, id, len)?);
         open()
             .map(Arc::new)
             .map_err(|error| ChunkFault::Pack(Arc::new(error)))
+    }
+
+    /// Length of a pack that a node names and no readable entry lists.
+    ///
+    /// Its entry may be lost, and the pack intact: its directory authenticates
+    /// it, and its chunks are checked by their ids like all others. So the loss
+    /// of a log object costs later snapshots nothing.
+    fn unlisted_len(&self, id: &PackId) -> Result<u32, ChunkFault> {
+        let size_bytes = self
+            .store
+            .size(&ObjectKey::Pack(*id))
+            .map_err(|error| ChunkFault::Pack(Arc::new(error.into())))?;
+        u32::try_from(size_bytes)
+            .ok()
+            .filter(|&len| len as usize <= PACK_BYTES_MAX)
+            .ok_or(ChunkFault::Unlisted)
+    }
+
+    /// What stands at a place in a pack that no readable entry lists: its class
+    /// and plaintext length, decoded if `decoded`. A listed pack is passed over.
+    pub(crate) fn unlisted(
+        &self,
+        id: &ChunkId,
+        place: Place,
+        decoded: bool,
+    ) -> Option<(Class, u32)> {
+        let listed = self.listings.get(&self.keys.domain, &place.pack);
+        if listed.is_some() {
+            return None;
+        }
+        let pack = self.pack(&place.pack).ok()?;
+        let record = pack.pack.directory.records.get(usize::from(place.number))?;
+        let class = record.known_class().filter(|_| record.id == *id)?;
+        let good = !decoded || self.chunk_at(id, class, place).is_ok();
+        good.then_some((class, record.plain_len))
     }
 
     /// Every listed place of a chunk but the one that failed.

@@ -20,10 +20,12 @@ use std::io;
 use std::thread;
 
 use indelible_format::ids::{CommitId, PackId};
+use indelible_format::limits::MANIFEST_BYTES_MAX;
 use indelible_format::manifest::{Accounting, Manifest, Source};
 use indelible_format::name::Name;
 use indelible_format::node::{PlacedRoot, Root};
 use indelible_format::pack::PackRecipients;
+use indelible_format::path::EntryPath;
 use indelible_format::rights::{Kind, Rights};
 
 use crate::cancel::Cancel;
@@ -43,6 +45,11 @@ use writer::{WriteError, Writer, Written};
 
 /// Level of zstd for new chunks.
 pub const COMPRESSION_LEVEL: i32 = 3;
+
+/// Labels, and paths or command lines, of one snapshot.
+const NOTES_MAX: usize = 1_024;
+/// All of them together, bytes: the rest of a manifest takes less than 4 KiB.
+const NOTES_BYTES_MAX: usize = MANIFEST_BYTES_MAX - (4 << 10);
 
 /// What to store.
 pub enum Input {
@@ -147,6 +154,19 @@ pub enum SnapshotRunError {
     /// There is nothing to store.
     #[error("there is nothing to store")]
     NoEntries,
+    /// Two entries can't stand in one snapshot so (SPEC 8.4): they have one
+    /// path, one is below the other and that is no directory, or they are out
+    /// of order.
+    #[error("{path} can't be stored behind {before}")]
+    Order {
+        /// The earlier entry's path.
+        before: EntryPath,
+        /// The later one's.
+        path: EntryPath,
+    },
+    /// A manifest has no room for them.
+    #[error("labels, paths and command lines are more, or longer, than a snapshot can note")]
+    Notes,
     /// It was interrupted.
     #[error("interrupted")]
     Interrupted,
@@ -207,6 +227,7 @@ pub fn run<S: AppendStore + ?Sized>(
     let clock = repository.env().clock.clone();
     let (started_ms, began) = (clock.now_unix_ms(), clock.monotonic_ms());
     may_write(repository, &request.name)?;
+    check_notes(request)?;
     let commit = CommitId(repository.env().random());
     let mut prepared = prepare::prepare(repository, &commit, progress)?;
     let stored = store(repository, input, &mut prepared, cancel, progress)?;
@@ -294,6 +315,31 @@ fn may_write<S: AppendStore + ?Sized>(
     repository
         .forbids(Kind::Snapshot)
         .map_or(Ok(()), |forbidden| Err(forbidden.into()))
+}
+
+/// Checks that a manifest has room for what is to be noted (SPEC 7.4), before
+/// hours are spent on a snapshot that nobody could read.
+fn check_notes(request: &Request) -> Result<(), SnapshotRunError> {
+    let source: &[String] = match &request.source {
+        Source::Paths(texts) | Source::Commands(texts) => texts,
+        Source::Stdin => &[],
+    };
+    let lists = [request.labels.as_slice(), source];
+    let fits = lists.iter().all(|list| {
+        let short = list.iter().all(|text| u16::try_from(text.len()).is_ok());
+        list.len() <= NOTES_MAX && short
+    });
+    let single = [&request.host, &request.program];
+    let texts = lists
+        .into_iter()
+        .flatten()
+        .chain(single.into_iter().flatten());
+    let size_bytes: usize = texts.map(|text| 2 + text.len()).sum();
+    if fits && size_bytes <= NOTES_BYTES_MAX {
+        Ok(())
+    } else {
+        Err(SnapshotRunError::Notes)
+    }
 }
 
 /// What was stored, before it is committed.

@@ -147,23 +147,17 @@ pub fn packs<S: ReadStore + ?Sized>(
     let inventory = take_inventory(store)?;
     let (mut report, listings) =
         begin(store, history, history.continuity, Level::Packs, &inventory);
-    let mut stock = Stock::new(&inventory.packs);
-    stock.check_bytes(store, &listings, progress);
+    let stock = Stock::new(&inventory.packs);
     // Without keys reaches are sealed: only the listing entry is known to be
     // harmed.
-    for (pack, problem) in stock.take_pack_problems() {
-        let entries = listings
-            .packs()
-            .filter(|listed| listed.pack.id == pack)
-            .map(|listed| listed.entry);
-        let entries: Vec<u64> = entries.collect();
+    for (listed, problem) in stock.check_bytes(store, &listings, progress) {
         let at = report.problems.len();
         report.problems.push(problem);
-        for verdict in report
+        let harmed = report
             .snapshots
             .iter_mut()
-            .filter(|verdict| entries.contains(&verdict.number))
-        {
+            .filter(|verdict| verdict.number == listed.entry);
+        for verdict in harmed {
             verdict.problems.insert(at);
         }
     }

@@ -146,11 +146,11 @@ impl History {
                 Err(reason) => Slot::Void(reason, leaf_hash(bytes)),
             });
         }
-        let leaves = leaves(&slots, remembered);
+        let next = next(&slots, remembered.len());
+        let leaves = leaves(&slots, remembered, next);
         judge(&slots, &leaves, &mut problems);
         let continuity = compare(&slots, &leaves, remembered, &mut problems);
         problems.sort_by_key(LogProblem::first);
-        let next = next(&slots, remembered.len());
         let entries = slots
             .into_iter()
             .zip(0..)
@@ -163,7 +163,7 @@ impl History {
             authority,
             entries,
             leaves,
-            next,
+            next: next as u64,
             problems,
             continuity,
         })
@@ -200,8 +200,11 @@ impl LogProblem {
     }
 }
 
-/// The leaves of SPEC 3.4.
-fn leaves(slots: &[Slot], remembered: &[LogHash]) -> Vec<LogHash> {
+/// The leaves of SPEC 3.4, up to where a writer appends.
+///
+/// Junk behind a hole has no leaf yet. If it had, whoever may create objects
+/// could make clients remember leaves of numbers at which others will append.
+fn leaves(slots: &[Slot], remembered: &[LogHash], next: usize) -> Vec<LogHash> {
     let stated = |n: usize| {
         slots
             .get(n + 1)
@@ -219,14 +222,14 @@ fn leaves(slots: &[Slot], remembered: &[LogHash]) -> Vec<LogHash> {
     };
     // A client that remembers more than the store shows goes on from there.
     let beyond = remembered.get(slots.len()..).unwrap_or_default();
-    (0..slots.len())
+    (0..slots.len().min(next))
         .map(leaf)
         .chain(beyond.iter().copied())
         .collect()
 }
 
 /// The first absent number above every valid entry that is not remembered.
-fn next(slots: &[Slot], remembered: usize) -> u64 {
+fn next(slots: &[Slot], remembered: usize) -> usize {
     let last_valid = slots
         .iter()
         .rposition(|slot| slot.valid().is_some())
@@ -239,7 +242,7 @@ fn next(slots: &[Slot], remembered: usize) -> u64 {
     };
     (from..=from.max(slots.len()))
         .find(absent)
-        .expect("a log has fewer objects than numbers") as u64
+        .expect("a log has fewer objects than numbers")
 }
 
 /// Finds void, damaged and removed entries, and other histories.
@@ -253,7 +256,7 @@ fn judge(slots: &[Slot], leaves: &[LogHash], problems: &mut Vec<LogProblem>) {
     for (n, slot) in slots.iter().enumerate() {
         let number = n as u64;
         match slot {
-            Slot::Void(reason, observed) if *observed == leaves[n] => {
+            Slot::Void(reason, observed) if leaves.get(n).is_none_or(|leaf| leaf == observed) => {
                 problems.push(LogProblem::Void {
                     number,
                     leaf: *observed,
@@ -282,7 +285,7 @@ fn judge(slots: &[Slot], leaves: &[LogHash], problems: &mut Vec<LogProblem>) {
             // entry is where the log ends.
             Slot::Valid(_) | Slot::Absent => {}
         }
-        frontier.push(leaves[n]);
+        frontier.extend(leaves.get(n).copied());
     }
 }
 
@@ -324,12 +327,6 @@ fn compare(
         .iter()
         .rposition(|slot| !matches!(slot, Slot::Absent))
         .map_or(0, |n| n + 1);
-    if shown < remembered.len() {
-        return Continuity::Behind {
-            shown: shown as u64,
-            remembered: remembered.len() as u64,
-        };
-    }
     let last_valid = slots
         .iter()
         .rposition(|slot| slot.valid().is_some())
@@ -337,10 +334,16 @@ fn compare(
     let tail = slots
         .iter()
         .enumerate()
-        .take(remembered.len())
+        .take(shown.min(remembered.len()))
         .skip(last_valid);
     for (n, _) in tail.filter(|(_, slot)| matches!(slot, Slot::Absent)) {
         removed(problems, n as u64);
+    }
+    if shown < remembered.len() {
+        return Continuity::Behind {
+            shown: shown as u64,
+            remembered: remembered.len() as u64,
+        };
     }
     Continuity::Extends
 }

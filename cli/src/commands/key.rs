@@ -37,14 +37,8 @@ fn add(context: &Context, args: &KeyAdd) -> Result<Exit, Failure> {
     let request = request(context, args)?;
     // Claimed before anything is written to the log, so that a key can't be
     // authorised and then have nowhere to go.
-    let mut file = claim(&args.out)?;
-    let added = issue(context, request).and_then(|text| {
-        let failed = |error: io::Error| {
-            Failure::io(format!("write the key file {}", args.out.display()), &error)
-        };
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)
-    });
+    let file = claim(&args.out)?;
+    let added = issue(context, request).and_then(|key| fill(file, &args.out, &key));
     if let Err(failure) = added {
         let _ = fs::remove_file(&args.out);
         return Err(failure);
@@ -61,6 +55,18 @@ fn add(context: &Context, args: &KeyAdd) -> Result<Exit, Failure> {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Writes a key file where there is none.
+pub(crate) fn write_key_file(path: &Path, key: &KeyFile) -> Result<(), Failure> {
+    fill(claim(path)?, path, key)
+}
+
+fn fill(mut file: File, path: &Path, key: &KeyFile) -> Result<(), Failure> {
+    let failed =
+        |error: io::Error| Failure::io(format!("write the key file {}", path.display()), &error);
+    file.write_all(key.encode().as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)
 }
 
 fn claim(path: &Path) -> Result<File, Failure> {
@@ -83,7 +89,7 @@ fn claim(path: &Path) -> Result<File, Failure> {
         })
 }
 
-fn issue(context: &Context, request: KeyRequest) -> Result<zeroize::Zeroizing<String>, Failure> {
+fn issue(context: &Context, request: KeyRequest) -> Result<KeyFile, Failure> {
     let store = context.store()?;
     let mut repository = context.open(&store)?;
     if let Some(forbidden) = repository.forbids(Kind::Authorize) {
@@ -91,13 +97,12 @@ fn issue(context: &Context, request: KeyRequest) -> Result<zeroize::Zeroizing<St
     }
     let new = repository.add_key(request)?;
     let history = repository.history();
-    let file = KeyFile {
+    Ok(KeyFile {
         repository: repository.id(),
         size: history.size(),
         root: history.root(),
         bundle: new.bundle().clone(),
-    };
-    Ok(file.encode())
+    })
 }
 
 fn request(context: &Context, args: &KeyAdd) -> Result<KeyRequest, Failure> {

@@ -30,7 +30,9 @@ pub(crate) fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
     });
     let shown: Vec<&Result<Snapshot, BrokenSnapshot>> = shown.collect();
     if context.common.json {
-        shown.iter().for_each(|found| print_json(found));
+        for found in &shown {
+            print_json(found);
+        }
     } else if shown.is_empty() {
         output::note(context, "there are no snapshots");
     } else {

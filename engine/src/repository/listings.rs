@@ -48,6 +48,11 @@ impl Listings {
         self.by_pack.get(&(*domain, *pack))
     }
 
+    /// Whether the pack list of an entry is known.
+    pub fn has_entry(&self, entry: u64) -> bool {
+        self.by_entry.contains_key(&entry)
+    }
+
     /// Every listed pack, once for each domain that lists it.
     pub fn packs(&self) -> impl Iterator<Item = &ListedPack> {
         self.by_pack.values()

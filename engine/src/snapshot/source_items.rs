@@ -28,6 +28,8 @@ pub(super) struct Walk<'k, 'w, 'scope> {
     entries: u64,
     content_bytes: u64,
     changed: Vec<(String, Change)>,
+    /// The entry before, and whether others may stand below it.
+    last: Option<(EntryPath, bool)>,
 }
 
 impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
@@ -47,6 +49,7 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
             entries: 0,
             content_bytes: 0,
             changed: Vec::new(),
+            last: None,
         }
     }
 
@@ -59,12 +62,11 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
                     self.item(item)?;
                 }
             }
-            Input::Commands(mut commands) => {
+            Input::Commands(commands) => {
                 self.progress.begin(Phase::Reading, None);
-                commands.sort_by(|a, b| a.path.cmp(&b.path));
-                for command in commands {
+                for (path, command) in arranged(commands)? {
                     check(self.cancel)?;
-                    self.command(command)?;
+                    self.command(path, command)?;
                 }
             }
         }
@@ -99,6 +101,11 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
     }
 
     fn entry(&mut self, path: EntryPath, kind: EntryKind) -> Result<(), WalkError> {
+        let directory = matches!(kind, EntryKind::Directory { .. });
+        if let Some((before, may_hold)) = self.last.take() {
+            check_order(&before, may_hold, &path)?;
+        }
+        self.last = Some((path.clone(), directory));
         let entry = TreeEntry { path, kind };
         self.entries += 1;
         self.content_bytes += entry.content().map_or(0, Content::len);
@@ -165,9 +172,8 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
         )
     }
 
-    fn command(&mut self, input: CommandInput) -> Result<(), WalkError> {
-        let shown = || indelible_format::path::shown(&input.path).to_string();
-        let path = source::stream_path(input.path.clone()).map_err(SnapshotRunError::from)?;
+    fn command(&mut self, path: EntryPath, input: CommandInput) -> Result<(), WalkError> {
+        let shown = || path.to_string();
         let failed = |source| SnapshotRunError::Command {
             path: shown(),
             source,
@@ -208,6 +214,39 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
             self.progress.advance(Phase::Reading, read as u64);
             ingest.process(&mut self.writer)?;
         }
+    }
+}
+
+/// Commands in the order of their paths.
+fn arranged(
+    commands: Vec<CommandInput>,
+) -> Result<Vec<(EntryPath, CommandInput)>, SnapshotRunError> {
+    let mut arranged = Vec::with_capacity(commands.len());
+    for command in commands {
+        arranged.push((source::stream_path(command.path.clone())?, command));
+    }
+    arranged.sort_by(|(a, _), (b, _)| a.cmp(b));
+    // Said now rather than after the first dump.
+    for pair in arranged.windows(2) {
+        check_order(&pair[0].0, false, &pair[1].0)?;
+    }
+    Ok(arranged)
+}
+
+/// Checks what a reader will (SPEC 8.3, 8.4). What is below a path stands
+/// directly behind it, so the entry before is the only one to be compared.
+fn check_order(
+    before: &EntryPath,
+    may_hold: bool,
+    path: &EntryPath,
+) -> Result<(), SnapshotRunError> {
+    if before < path && (may_hold || !path.is_within(before)) {
+        Ok(())
+    } else {
+        Err(SnapshotRunError::Order {
+            before: before.clone(),
+            path: path.clone(),
+        })
     }
 }
 

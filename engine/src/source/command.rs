@@ -15,6 +15,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,16 +33,17 @@ pub const STDERR_TAIL_BYTES_MAX: usize = drain::TAIL_BYTES_MAX;
 /// command runs on for that long while chunks are compressed.
 const PIPE_BYTES: usize = 1024 * 1024;
 
+/// Where a shell that knows `pipefail` is; Debian's `sh` does not.
+const BASH: [&str; 3] = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"];
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub enum CommandSpec {
     /// A program, looked up in `PATH`, and its arguments.
     Argv(Vec<OsString>),
-    /// A line for `sh -c`.
-    ///
-    /// Where `sh` knows `pipefail` it is switched on, so that a dump tool that
-    /// fails in front of a pipe fails the line. Where it doesn't, only the last
-    /// command of a pipe counts.
+    /// A line for a shell: bash with `pipefail`, so that a dump tool that fails
+    /// in front of a pipe fails the line. Where there is no bash it is `sh`, and
+    /// only the last command of a pipe counts.
     Shell(OsString),
 }
 
@@ -186,12 +188,15 @@ fn command(spec: &CommandSpec) -> Result<Command, CommandError> {
         }
         CommandSpec::Shell(line) if line.is_empty() => Err(CommandError::Empty),
         CommandSpec::Shell(line) => {
-            // A shell that doesn't know the option exits over it, hence the
-            // attempt in a subshell.
-            let mut script = OsString::from("(set -o pipefail) 2>/dev/null && set -o pipefail\n");
-            script.push(line);
-            let mut command = Command::new("sh");
-            command.arg("-c").arg(script);
+            let mut command = match BASH.into_iter().find(|bash| Path::new(bash).exists()) {
+                Some(bash) => {
+                    let mut command = Command::new(bash);
+                    command.args(["-o", "pipefail"]);
+                    command
+                }
+                None => Command::new("sh"),
+            };
+            command.arg("-c").arg(line);
             Ok(command)
         }
     }

@@ -73,7 +73,10 @@ impl RepositoryState {
             .mode(0o600)
             .open(&path)
             .map_err(failed("create", &path))?;
-        file.lock().map_err(failed("lock", &path))?;
+        // Another run may have taken it for a dead one's since it was created;
+        // to wait for that run would be to wait for its whole snapshot.
+        file.try_lock()
+            .map_err(|error| failed("lock", &path)(error.into()))?;
         Ok(Journal { path, file })
     }
 

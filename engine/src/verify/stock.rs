@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use indelible_format::coding::Class;
 use indelible_format::commit::NewPack;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
-use indelible_format::limits::PACK_BYTES_MAX;
 use indelible_format::places::Place;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -75,49 +74,31 @@ impl<'a> Stock<'a> {
         }
     }
 
-    /// Checks every listed pack's bytes against its listing.
+    /// Checks every listed pack's bytes against its listing, and gives the
+    /// listings that are not met.
     pub(super) fn check_bytes<S: ReadStore + ?Sized>(
-        &mut self,
+        &self,
         store: &S,
         listings: &Listings,
         progress: &dyn Progress,
-    ) {
+    ) -> Vec<(ListedPack, Problem)> {
         let listed = sorted(listings);
         progress.begin(
             Phase::CheckingPacks,
             Some(listed.iter().map(|listed| u64::from(listed.pack.len)).sum()),
         );
-        let problems: Vec<(PackId, Option<Problem>)> = listed
-            .par_iter()
-            .map(|listed| {
+        let problems = listed
+            .into_par_iter()
+            .filter_map(|listed| {
+                let checked = self.check_presence(&listed.pack);
                 let read = self.read_pack(store, &listed.pack);
                 progress.advance(Phase::CheckingPacks, listed.pack.len.into());
-                (
-                    listed.pack.id,
-                    read.and_then(|bytes| check_name(&listed.pack, &bytes))
-                        .err(),
-                )
+                let checked = checked.and_then(|()| check_name(&listed.pack, &read?));
+                checked.err().map(|problem| (listed, problem))
             })
             .collect();
         progress.end(Phase::CheckingPacks);
-        for (pack, problem) in problems {
-            self.add_pack_problem(pack, problem);
-        }
-    }
-
-    /// The problems of packs, each once.
-    pub(super) fn take_pack_problems(&mut self) -> Vec<(PackId, Problem)> {
-        let mut packs: Vec<(usize, PackId)> = self
-            .bad_packs
-            .drain()
-            .map(|(pack, at)| (at, pack))
-            .collect();
-        packs.sort_unstable();
-        packs
-            .into_iter()
-            .map(|(_, pack)| pack)
-            .zip(self.problems.drain(..))
-            .collect()
+        problems
     }
 
     /// Visits every listed pack with keys.
@@ -179,7 +160,12 @@ impl<'a> Stock<'a> {
             bad: Vec::new(),
         };
         visit.problem = self.check_presence(&listed.pack).err();
-        if visit.problem.is_some() {
+        // What stands behind a pack's end keeps nobody from reading it.
+        let shorter = self
+            .sizes
+            .get(&listed.pack.id)
+            .is_none_or(|&found| found < u64::from(listed.pack.len));
+        if shorter {
             return visit;
         }
         let sealed = SealedDirectory::fetch(store, &listed.pack.id, listed.pack.len);
@@ -210,14 +196,16 @@ impl<'a> Stock<'a> {
             good: Vec::new(),
             bad: Vec::new(),
         };
+        visit.problem = self.check_presence(&listed.pack).err();
         let bytes = match self.read_pack(store, &listed.pack) {
             Ok(bytes) => bytes,
             Err(problem) => {
-                visit.problem = Some(problem);
+                visit.problem.get_or_insert(problem);
                 return visit;
             }
         };
-        visit.problem = check_name(&listed.pack, &bytes).err();
+        let named = check_name(&listed.pack, &bytes);
+        visit.problem = visit.problem.or(named.err());
         match SealedDirectory::of_bytes(&bytes).and_then(|sealed| reader.open(sealed)) {
             Ok(pack) => visit_chunks(&mut visit, &pack, &bytes, reader),
             Err(error) => visit.problem = Some(directory_problem(&listed.pack, error)),
@@ -244,16 +232,18 @@ impl<'a> Stock<'a> {
         }
     }
 
+    /// The pack as long as it is listed: that much a reader reads.
     fn read_pack<S: ReadStore + ?Sized>(
         &self,
         store: &S,
         pack: &NewPack,
     ) -> Result<Vec<u8>, Problem> {
         let key = ObjectKey::Pack(pack.id);
-        let bytes = store.read(&key, PACK_BYTES_MAX as u64).map_err(|error| {
+        let read = store.read_range(&key, 0, pack.len.into());
+        let bytes = read.map_err(|error| {
             let kind = match &error {
                 StoreError::NotFound { .. } => ProblemKind::PackMissing,
-                StoreError::TooLong { .. } | StoreError::NotRegular { .. } => {
+                StoreError::ShortRead { .. } | StoreError::NotRegular { .. } => {
                     ProblemKind::PackAltered
                 }
                 _ => ProblemKind::PackUnread,
@@ -299,6 +289,20 @@ impl<'a> Stock<'a> {
             .get(&(*domain, *id))
             .map(Vec::as_slice)
             .unwrap_or_default()
+    }
+
+    /// Notes a chunk that was found in a pack which no readable entry lists.
+    pub(super) fn add_unlisted(
+        &mut self,
+        domain: DomainId,
+        id: ChunkId,
+        place: Place,
+        chunk: InStock,
+    ) {
+        self.good
+            .entry((domain, id))
+            .or_default()
+            .push((place, chunk));
     }
 
     /// The problem that keeps a chunk from being had, which is made if nothing
@@ -350,12 +354,7 @@ fn sorted(listings: &Listings) -> Vec<ListedPack> {
 }
 
 fn check_name(pack: &NewPack, bytes: &[u8]) -> Result<(), Problem> {
-    let cause = if bytes.len() as u64 != u64::from(pack.len) {
-        BytesError::Length {
-            found: bytes.len() as u64,
-            listed: pack.len,
-        }
-    } else if PackId::of(bytes) != pack.id {
+    let cause = if PackId::of(bytes) != pack.id {
         BytesError::Name
     } else if Sha256::digest(bytes)[..] != pack.sha256 {
         BytesError::Sha256

@@ -7,14 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
+use indelible_format::attest::Level;
 use indelible_format::coding::Class;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
 use indelible_format::node::{Item, Node, PlacedRoot};
 use indelible_format::page::{Content, Page};
 use indelible_format::path::EntryPath;
 use indelible_format::places::Place;
+use indelible_format::rights::Kind;
 
-use super::stock::Stock;
+use super::stock::{InStock, Stock};
 use super::{Problem, ProblemKind, Report, broken_snapshot};
 use crate::progress::{Phase, Progress};
 use crate::read::{ReadError, Reader};
@@ -69,7 +71,7 @@ pub(super) fn walk_all<S: ReadStore + ?Sized>(
         };
         let walker = walkers
             .entry(domain)
-            .or_insert_with(|| Walker::new(reader, domain, progress));
+            .or_insert_with(|| Walker::new(reader, domain, report.level, progress));
         let problems = walker.snapshot(repository, listings, &snapshot, stock);
         found.insert(number, (Some(snapshot), problems));
     }
@@ -91,23 +93,41 @@ pub(super) fn walk_all<S: ReadStore + ?Sized>(
 struct Walker<'a, 'r, S: ReadStore + ?Sized> {
     reader: Reader<'r, S>,
     domain: DomainId,
+    level: Level,
     progress: &'a dyn Progress,
-    seen: HashMap<ChunkId, Rc<Below>>,
+    seen: HashMap<Seen, Rc<Below>>,
     nodes: u64,
 }
 
+/// A page or node as the one above states it. Who states it otherwise is not
+/// answered by what was found for another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Seen {
+    id: ChunkId,
+    len: u64,
+    /// A page has none.
+    level: Option<u8>,
+    leaves: Leaves,
+}
+
 /// Whether a stream's chunks are data or pages.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Leaves {
     Data,
     Pages,
 }
 
 impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
-    fn new(reader: Reader<'r, S>, domain: DomainId, progress: &'a dyn Progress) -> Self {
+    fn new(
+        reader: Reader<'r, S>,
+        domain: DomainId,
+        level: Level,
+        progress: &'a dyn Progress,
+    ) -> Self {
         Self {
             reader,
             domain,
+            level,
             progress,
             seen: HashMap::new(),
             nodes: 0,
@@ -149,6 +169,9 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
                     )));
                 }
             }
+            // What the lost entry listed is still found by the nodes' hints, and
+            // its loss was reported.
+            Err(SnapshotError::Unlisted { entry }) if is_lost(repository, listings, entry) => {}
             Err(error) => {
                 let broken = BrokenSnapshot {
                     number: snapshot.number,
@@ -176,7 +199,13 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
         leaves: Leaves,
         stock: &mut Stock<'_>,
     ) -> Rc<Below> {
-        if let Some(known) = self.seen.get(&item.id) {
+        let seen = Seen {
+            id: item.id,
+            len: item.len,
+            level: Some(level),
+            leaves,
+        };
+        if let Some(known) = self.seen.get(&seen) {
             return Rc::clone(known);
         }
         let mut below = Below::default();
@@ -188,7 +217,7 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
                 }
             }
         }
-        self.remember(item.id, below)
+        self.remember(seen, below)
     }
 
     fn items(&mut self, node: Node, leaves: Leaves, stock: &mut Stock<'_>, below: &mut Below) {
@@ -216,7 +245,13 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
     }
 
     fn page(&mut self, item: Item, hint: Place, stock: &mut Stock<'_>) -> Rc<Below> {
-        if let Some(known) = self.seen.get(&item.id) {
+        let seen = Seen {
+            id: item.id,
+            len: item.len,
+            level: None,
+            leaves: Leaves::Pages,
+        };
+        if let Some(known) = self.seen.get(&seen) {
             return Rc::clone(known);
         }
         let mut below = Below::default();
@@ -228,7 +263,7 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
                 }
             }
         }
-        self.remember(item.id, below)
+        self.remember(seen, below)
     }
 
     fn entries(&mut self, page: &Page, stock: &mut Stock<'_>, below: &mut Below) {
@@ -297,6 +332,7 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
             .map(|(place, _)| *place)
             .find(|place| *place == hint);
         let place = place.or_else(|| places.first().map(|(place, _)| *place));
+        let place = place.or_else(|| self.find_unlisted(id, hint, stock));
         if place.is_none() {
             below.problems.insert(stock.blame(&self.domain, id, hint));
             return None;
@@ -312,13 +348,32 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
         place
     }
 
-    fn remember(&mut self, id: ChunkId, below: Below) -> Rc<Below> {
+    /// The hint itself, if it holds the chunk and the entry that listed its pack
+    /// is lost: then nothing that is listed has it, and a reader still will.
+    fn find_unlisted(&self, id: &ChunkId, hint: Place, stock: &mut Stock<'_>) -> Option<Place> {
+        let decoded = self.level == Level::Data;
+        let (class, len) = self.reader.unlisted(id, hint, decoded)?;
+        stock.add_unlisted(self.domain, *id, hint, InStock { class, len });
+        Some(hint)
+    }
+
+    fn remember(&mut self, seen: Seen, below: Below) -> Rc<Below> {
         self.nodes += 1;
         self.progress.advance(Phase::WalkingTree, 1);
         let below = Rc::new(below);
-        self.seen.insert(id, Rc::clone(&below));
+        self.seen.insert(seen, Rc::clone(&below));
         below
     }
+}
+
+/// Whether an entry that once listed packs can't be read any more.
+fn is_lost<S: ReadStore + ?Sized>(
+    repository: &Repository<'_, S>,
+    listings: &Listings,
+    number: u64,
+) -> bool {
+    let entry = repository.history().entries.get(&number);
+    entry.is_none_or(|entry| entry.header().kind == Kind::Snapshot) && !listings.has_entry(number)
 }
 
 fn broken(place: Place, error: ReadError, stock: &mut Stock<'_>) -> usize {
