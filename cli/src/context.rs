@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 
 use indelible_engine::env::Env;
 use indelible_engine::keys::Credential;
-use indelible_engine::repository::Repository;
-use indelible_engine::state::State;
+use indelible_engine::repository::{OpenError, Repository};
+use indelible_engine::state::{State, StateError};
 use indelible_engine::store::LocalStore;
 use indelible_format::history::Continuity;
 use indelible_format::key_file::{KEY_FILE_BYTES_MAX, KeyFile};
@@ -24,6 +24,8 @@ use crate::args::Common;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+
+const FORGETFUL: &str = "this machine will remember nothing of the repository";
 
 /// The options of every command, and the world that they stand for.
 pub(crate) struct Context {
@@ -83,10 +85,7 @@ impl Context {
         match opened {
             Ok(state) => Some(state),
             Err(failure) => {
-                output::warn_failure(
-                    self,
-                    &failure.context("this machine will remember nothing of the repository"),
-                );
+                output::warn_failure(self, &failure.context(FORGETFUL));
                 None
             }
         }
@@ -106,8 +105,17 @@ impl Context {
     /// Opens the repository, and warns of what its log shows.
     pub(crate) fn open<'s>(&self, store: &'s LocalStore) -> Result<Opened<'s>, Failure> {
         let credential = self.credential()?;
-        let repository =
-            Repository::open(store, self.state().as_ref(), &credential, self.env.clone())?;
+        let open =
+            |state: Option<&State>| Repository::open(store, state, &credential, self.env.clone());
+        let repository = match open(self.state().as_ref()) {
+            // A full or unwritable disk of this machine is no reason to go
+            // without a backup tonight.
+            Err(OpenError::State(error @ StateError::Io { .. })) => {
+                output::warn_failure(self, &Failure::from(error).context(FORGETFUL));
+                open(None)?
+            }
+            opened => opened?,
+        };
         self.warn_of_log(&repository);
         Ok(repository)
     }
@@ -140,7 +148,7 @@ impl Context {
             Continuity::Forked { at } => output::warn(
                 self,
                 &format!(
-                    "entry {at} of the log is not the one that this machine saw: the log was forked"
+                    "the log is not the one that was seen before, at entry {at} or earlier: it was forked"
                 ),
             ),
         }

@@ -120,9 +120,15 @@ fn from_store(error: &dyn Error, store: &StoreError) -> Failure {
 
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
-        Self::of(Exit::Failed, &error).hint(
-            "choose a directory that this user may write with --state-dir (or INDELIBLE_STATE_DIR)",
-        )
+        let hint = match error {
+            StateError::Damaged { .. } => {
+                "compare with a checkpoint that was kept elsewhere before you remove it"
+            }
+            _ => {
+                "choose a directory that this user may write with --state-dir (or INDELIBLE_STATE_DIR)"
+            }
+        };
+        Self::of(Exit::Failed, &error).hint(hint)
     }
 }
 

@@ -13,6 +13,13 @@ use crate::failure::Failure;
 
 /// A request to stop that signals make.
 pub(crate) fn on_signals() -> Result<Arc<Cancel>, Failure> {
+    on_signals_also(|| {})
+}
+
+/// The same; `also` wakes what does not look at the request by itself.
+pub(crate) fn on_signals_also(
+    also: impl FnOnce() + Send + 'static,
+) -> Result<Arc<Cancel>, Failure> {
     let cancel = Arc::new(Cancel::new());
     let mut signals = Signals::new([SIGINT, SIGTERM])
         .map_err(|error| Failure::io("listen for signals", &error))?;
@@ -21,6 +28,7 @@ pub(crate) fn on_signals() -> Result<Arc<Cancel>, Failure> {
         let mut signals = signals.forever();
         if signals.next().is_some() {
             asked.request();
+            also();
         }
         if signals.next().is_some() {
             // The operation did not get to its end in time for whoever asked

@@ -20,6 +20,7 @@ use indelible_format::pack::{
 use indelible_format::seal::{TAG_BYTES, UnusableKey};
 use indelible_format::secret::SecretKey;
 use indelible_format::wire::LayoutError;
+use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::env::Env;
@@ -132,42 +133,38 @@ impl PackBuilder {
         self.bytes.len() + Directory::sealed_len(self.len()) + TRAILER_BYTES
     }
 
-    /// Whether one more chunk of this coded length fits.
-    pub fn fits(&self, coded_len: usize) -> bool {
+    /// Whether so many more chunks, of this coded length together, fit.
+    pub fn fits(&self, chunks: usize, coded_len: usize) -> bool {
+        let count = self.len() + chunks;
         let grown = self.bytes.len()
             + coded_len
-            + TAG_BYTES
-            + Directory::sealed_len(self.len() + 1)
+            + chunks * TAG_BYTES
+            + Directory::sealed_len(count)
             + TRAILER_BYTES;
-        self.len() < PACK_CHUNKS_MAX && grown <= PACK_BYTES_MAX
+        count <= PACK_CHUNKS_MAX && grown <= PACK_BYTES_MAX
     }
 
-    /// Adds a chunk that [`fits`](Self::fits), and gives its number.
+    /// Adds chunks that [`fits`](Self::fits) was asked about one by one, encrypts
+    /// them on all cores, and gives the number of the first.
     ///
     /// # Panics
     ///
-    /// If it does not fit.
-    pub fn add(&mut self, chunk: CodedChunk) -> u16 {
-        assert!(
-            self.fits(chunk.coded.len()),
-            "the caller asked whether it fits"
-        );
-        let number = u16::try_from(self.len()).expect("a pack has at most 8,192 chunks");
-        let mut stored = chunk.coded;
-        self.keys
-            .of(chunk.class)
-            .encrypt(chunk.class, number.into(), &mut stored);
-        self.directory.records.push(Record {
-            id: chunk.id,
-            class: chunk.class.to_byte(),
-            coding: chunk.coding,
-            stored_len: u32::try_from(stored.len()).expect("a chunk fits into a pack"),
-            plain_len: u32::try_from(chunk.plain_len).expect("a chunk is at most 4 MiB"),
-            depth: 0,
-            bases: Vec::new(),
-        });
-        self.bytes.extend_from_slice(&stored);
-        number
+    /// If they do not fit.
+    pub fn add(&mut self, chunks: Vec<CodedChunk>) -> u16 {
+        let first = u16::try_from(self.len()).expect("a pack has at most 8,192 chunks");
+        let keys = &self.keys;
+        let stored: Vec<(Record, Vec<u8>)> = chunks
+            .into_par_iter()
+            .enumerate()
+            .map(|(at, chunk)| encrypt(keys, usize::from(first) + at, chunk))
+            .collect();
+        for (record, bytes) in stored {
+            self.directory.records.push(record);
+            self.bytes.extend_from_slice(&bytes);
+        }
+        let within = self.len() <= PACK_CHUNKS_MAX && self.size_bytes() <= PACK_BYTES_MAX;
+        assert!(within, "the caller asked whether they fit");
+        first
     }
 
     /// Seals the directory and names the pack.
@@ -185,6 +182,23 @@ impl PackBuilder {
             directory_at,
         }
     }
+}
+
+fn encrypt(keys: &PackKeys, number: usize, chunk: CodedChunk) -> (Record, Vec<u8>) {
+    let number = u32::try_from(number).expect("a pack has at most 8,192 chunks");
+    let mut stored = chunk.coded;
+    keys.of(chunk.class)
+        .encrypt(chunk.class, number, &mut stored);
+    let record = Record {
+        id: chunk.id,
+        class: chunk.class.to_byte(),
+        coding: chunk.coding,
+        stored_len: u32::try_from(stored.len()).expect("a chunk fits into a pack"),
+        plain_len: u32::try_from(chunk.plain_len).expect("a chunk is at most 4 MiB"),
+        depth: 0,
+        bases: Vec::new(),
+    };
+    (record, stored)
 }
 
 impl FinishedPack {

@@ -367,6 +367,6 @@ fn against_pin(history: &History, size: u64, root: &indelible_format::ids::LogHa
             remembered: size,
         },
         Some(found) if found == *root => Continuity::Extends,
-        Some(_) => Continuity::Forked { at: 0 },
+        Some(_) => Continuity::Forked { at: size - 1 },
     }
 }

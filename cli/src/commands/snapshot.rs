@@ -1,11 +1,10 @@
 //! `indelible snapshot`.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use indelible_engine::snapshot::{self, CommandInput, Input, Request, Summary};
+use indelible_engine::snapshot::{self, CommandInput, Input, Request, SnapshotRunError, Summary};
 use indelible_engine::source::{self, CommandSpec, Item, NamedPath, Stderr};
 use indelible_format::history::Continuity;
 use indelible_format::manifest::Source;
@@ -20,6 +19,7 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
 use crate::progress::Bars;
+use crate::stdin::{self, Stdin};
 
 pub(crate) fn run(context: &Context, args: Snapshot) -> Result<Exit, Failure> {
     let name = Name::new(args.name.as_bytes()).map_err(|error| {
@@ -35,7 +35,8 @@ pub(crate) fn run(context: &Context, args: Snapshot) -> Result<Exit, Failure> {
     };
     // What can't be read is found before the repository is opened, and so
     // before a passphrase is asked for.
-    let input = input(context, args)?;
+    let (stdin, interrupter) = stdin::interruptible();
+    let input = input(context, args, stdin)?;
     let store = context.store()?;
     let mut repository = context.open(&store)?;
     warn_of_rights(context, &repository);
@@ -43,11 +44,16 @@ pub(crate) fn run(context: &Context, args: Snapshot) -> Result<Exit, Failure> {
         repository.continuity(),
         Continuity::Behind { .. } | Continuity::Forked { .. }
     );
-    let cancel = interrupt::on_signals()?;
-    let summary = {
+    let cancel = interrupt::on_signals_also(move || interrupter.interrupt())?;
+    let ran = {
         let bars = Bars::new(context);
-        snapshot::run(&mut repository, &request, input, &cancel, &bars)?
+        snapshot::run(&mut repository, &request, input, &cancel, &bars)
     };
+    let summary = ran.map_err(|error| match error {
+        // An interrupted stream is not a source that failed.
+        SnapshotRunError::Stream { .. } if cancel.is_requested() => SnapshotRunError::Interrupted,
+        error => error,
+    })?;
     report(context, &request.name, &summary);
     // The snapshot is safe, and the operator must hear of the log all the same.
     Ok(if contradicts {
@@ -57,7 +63,7 @@ pub(crate) fn run(context: &Context, args: Snapshot) -> Result<Exit, Failure> {
     })
 }
 
-fn input(context: &Context, args: Snapshot) -> Result<Input, Failure> {
+fn input(context: &Context, args: Snapshot, stdin: Stdin) -> Result<Input, Failure> {
     let stored = args
         .filename
         .map_or_else(|| args.name.clone().into_bytes(), OsString::into_vec);
@@ -65,7 +71,7 @@ fn input(context: &Context, args: Snapshot) -> Result<Input, Failure> {
         let path = source::stream_path(stored)?;
         return Ok(Input::Items(vec![Item::Stream {
             path,
-            reader: Box::new(io::stdin()),
+            reader: Box::new(stdin),
         }]));
     }
     if !args.command.is_empty() {

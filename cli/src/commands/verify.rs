@@ -29,13 +29,19 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Result<Exit, Failure> {
         verify::packs(&store, &history, &bars)?
     } else {
         let repository = context.open(&store)?;
+        let key = repository.key();
         let level = match args.level {
             Some(VerifyLevel::Data) => Level::Data,
-            None if repository.key().restore.is_some() => Level::Data,
+            None if key.restore.is_some() => Level::Data,
+            None if key.verify.is_none() => Level::Packs,
             _ => Level::Tree,
         };
         let bars = Bars::new(context);
-        verify::with_key(&repository, level, &bars)?
+        if level == Level::Packs {
+            verify::packs(&store, repository.history(), &bars)?
+        } else {
+            verify::with_key(&repository, level, &bars)?
+        }
     };
     if context.common.json {
         print_json(&report);

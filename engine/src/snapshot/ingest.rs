@@ -139,9 +139,7 @@ fn store_chunks(
             }
         })
         .collect();
-    for chunk in coded {
-        writer.put(chunk)?;
-    }
+    writer.put(coded)?;
     for (id, cut) in ids.iter().zip(cuts) {
         list.push(
             Item {

@@ -123,11 +123,31 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         }
     }
 
-    /// Stores a data chunk that [`has`](Self::has) did not know.
-    pub(super) fn put(&mut self, chunk: CodedChunk) -> Result<(), WriteError> {
-        self.written.new_chunks += 1;
-        self.written.new_bytes += chunk.plain_len as u64;
-        self.put_chunk(chunk)?;
+    /// Stores data chunks that [`has`](Self::has) did not know.
+    pub(super) fn put(&mut self, chunks: Vec<CodedChunk>) -> Result<(), WriteError> {
+        for chunk in &chunks {
+            self.written.new_chunks += 1;
+            self.written.new_bytes += chunk.plain_len as u64;
+        }
+        let mut left = chunks.into_iter().peekable();
+        while left.peek().is_some() {
+            let mut pack = match self.open.take() {
+                Some(pack) => pack,
+                None => self.new_pack()?,
+            };
+            let (mut fitting, mut coded_len) = (Vec::new(), 0);
+            while let Some(chunk) =
+                left.next_if(|next| pack.fits(fitting.len() + 1, coded_len + next.coded.len()))
+            {
+                coded_len += chunk.coded.len();
+                fitting.push(chunk);
+            }
+            self.add(&mut pack, fitting);
+            self.open = Some(pack);
+            if left.peek().is_some() {
+                self.close()?;
+            }
+        }
         if self.waiting_bytes >= TREE_FLUSH_BYTES {
             self.flush_tree(false)
         } else {
@@ -135,29 +155,13 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         }
     }
 
-    fn put_chunk(&mut self, chunk: CodedChunk) -> Result<(), WriteError> {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|pack| !pack.fits(chunk.coded.len()))
-        {
-            self.close()?;
+    fn add(&mut self, pack: &mut PackBuilder, chunks: Vec<CodedChunk>) {
+        let ids: Vec<ChunkId> = chunks.iter().map(|chunk| chunk.id).collect();
+        let first = pack.add(chunks);
+        for (id, number) in ids.into_iter().zip(first..) {
+            let pack = pack.provisional();
+            self.fresh.insert(id, Place { pack, number });
         }
-        let mut pack = match self.open.take() {
-            Some(pack) => pack,
-            None => self.new_pack()?,
-        };
-        let id = chunk.id;
-        let number = pack.add(chunk);
-        self.fresh.insert(
-            id,
-            Place {
-                pack: pack.provisional(),
-                number,
-            },
-        );
-        self.open = Some(pack);
-        Ok(())
     }
 
     fn new_pack(&self) -> Result<PackBuilder, UnusableKey> {
@@ -243,7 +247,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             let Some(bough) = self.waiting.pop_front() else {
                 break;
             };
-            if !pack.fits(bough.size_bound_bytes()) {
+            if !pack.fits(1, bough.size_bound_bytes()) {
                 self.finish_pack(pack)?;
                 pack = self.new_pack()?;
             }
@@ -259,9 +263,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             self.waiting_bytes -= bough.size_bound_bytes();
             self.waiting_ids.remove(&bough.id);
             let chunk = self.encode(bough, places, &own);
-            let id = chunk.id;
-            let number = pack.add(chunk);
-            self.fresh.insert(id, Place { pack: own, number });
+            self.add(&mut pack, vec![chunk]);
         }
         if pack.is_empty() {
             Ok(())
@@ -273,12 +275,10 @@ impl<'w, 'scope> Writer<'w, 'scope> {
     /// Stores what waits, behind the data if there is room, and closes the last
     /// pack.
     pub(super) fn flush(&mut self) -> Result<(), WriteError> {
-        let room = self.open.as_ref().is_some_and(|pack| {
-            // 128 bytes are more than a chunk's tag and record take.
-            let tree = self.waiting_bytes + 128 * self.waiting.len();
-            pack.fits(tree)
-                && pack.len() + self.waiting.len() < indelible_format::limits::PACK_CHUNKS_MAX
-        });
+        let room = self
+            .open
+            .as_ref()
+            .is_some_and(|pack| pack.fits(self.waiting.len(), self.waiting_bytes));
         if !room {
             self.close()?;
             return if self.waiting.is_empty() {
@@ -287,18 +287,16 @@ impl<'w, 'scope> Writer<'w, 'scope> {
                 self.flush_tree(true)
             };
         }
+        let mut pack = self.open.take().expect("a pack with room is open");
+        let own = pack.provisional();
         while let Some(bough) = self.waiting.pop_front() {
-            let own = self
-                .open
-                .as_ref()
-                .expect("a pack with room is open")
-                .provisional();
             let places = self
                 .places(&bough, &own)
                 .expect("children stand before their parents");
             let chunk = self.encode(bough, places, &own);
-            self.put_chunk(chunk)?;
+            self.add(&mut pack, vec![chunk]);
         }
+        self.open = Some(pack);
         self.waiting_ids.clear();
         self.waiting_bytes = 0;
         self.close()

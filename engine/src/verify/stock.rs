@@ -55,6 +55,8 @@ pub(super) struct Stock<'a> {
     good: HashMap<(DomainId, ChunkId), Vec<(Place, InStock)>>,
     /// Problems by what they make unreadable.
     bad_chunks: HashMap<(DomainId, ChunkId), usize>,
+    /// Packs that list a chunk and don't give it.
+    bad_places: HashMap<(DomainId, ChunkId), Vec<PackId>>,
     bad_packs: HashMap<PackId, usize>,
     problems: Vec<Problem>,
     bytes: AtomicU64,
@@ -67,6 +69,7 @@ impl<'a> Stock<'a> {
             sizes,
             good: HashMap::new(),
             bad_chunks: HashMap::new(),
+            bad_places: HashMap::new(),
             bad_packs: HashMap::new(),
             problems: Vec::new(),
             bytes: AtomicU64::new(0),
@@ -268,6 +271,7 @@ impl<'a> Stock<'a> {
         let chunk_problems = !visit.bad.is_empty();
         for (id, _, problem) in visit.bad {
             self.bad_chunks.insert((domain, id), self.problems.len());
+            self.bad_places.entry((domain, id)).or_default().push(pack);
             self.problems.push(problem);
         }
         // A pack whose damage is pinned down to chunks is reported by them.
@@ -289,6 +293,18 @@ impl<'a> Stock<'a> {
             .get(&(*domain, *id))
             .map(Vec::as_slice)
             .unwrap_or_default()
+    }
+
+    /// The packs that are known to list a chunk, whether or not they give it.
+    pub(super) fn packs_of(&self, domain: &DomainId, id: &ChunkId) -> Vec<PackId> {
+        let good = self.places(domain, id).iter().map(|(place, _)| place.pack);
+        let bad = self.bad_places.get(&(*domain, *id));
+        good.chain(bad.into_iter().flatten().copied()).collect()
+    }
+
+    /// Whether it is unknown what a pack lists.
+    pub(super) fn is_unread(&self, pack: &PackId) -> bool {
+        self.bad_packs.contains_key(pack)
     }
 
     /// Notes a chunk that was found in a pack which no readable entry lists.

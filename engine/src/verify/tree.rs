@@ -26,7 +26,7 @@ use crate::store::{ObjectKey, ReadStore};
 /// What lies below a page or node.
 #[derive(Debug, Default)]
 struct Below {
-    /// Packs of which at least one holds each chunk. A chunk that stands in
+    /// Packs that list each chunk, readable or not. A chunk that stands in
     /// several needs only one of them in reach, so sets of alternatives.
     packs: BTreeSet<Vec<PackId>>,
     problems: BTreeSet<usize>,
@@ -156,10 +156,13 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
         match repository.reached_packs(snapshot, listings) {
             Ok(reach) => {
                 let reach: BTreeSet<PackId> = reach.into_iter().collect();
+                // A pack in reach that can't be read may be the one that lists
+                // what others hold: nothing is claimed then.
+                let unread = reach.iter().any(|pack| stock.is_unread(pack));
                 let outside = below
                     .packs
                     .iter()
-                    .find(|packs| !packs.iter().any(|pack| reach.contains(pack)));
+                    .find(|packs| !unread && packs.iter().all(|pack| !reach.contains(pack)));
                 if let Some(packs) = outside {
                     let object = ObjectKey::Pack(packs[0]).path();
                     problems.insert(stock.add_problem(Problem::new(
@@ -337,11 +340,7 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
             below.problems.insert(stock.blame(&self.domain, id, hint));
             return None;
         }
-        let mut packs: Vec<PackId> = stock
-            .places(&self.domain, id)
-            .iter()
-            .map(|(place, _)| place.pack)
-            .collect();
+        let mut packs = stock.packs_of(&self.domain, id);
         packs.sort_unstable();
         packs.dedup();
         below.packs.insert(packs);
