@@ -1,0 +1,6 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    indelible_fuzz::codec("places", data);
+    indelible_fuzz::codec("places-none", data);
+});
