@@ -11,9 +11,6 @@ use crate::secret::SecretKey;
 const ORIGIN: &str = "indelible/";
 const DASH: &str = "\u{2014} ";
 
-/// The longest checkpoint that is read, bytes: room for many cosignatures.
-pub const CHECKPOINT_BYTES_MAX: usize = 64 << 10;
-
 /// Why some text is no checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -156,7 +156,7 @@ impl Directory {
         let count = cursor.count32(0, PACK_CHUNKS_MAX, "chunks of the directory")?;
         let mut records = Vec::with_capacity(count.min(cursor.remaining() / RECORD_BYTES_MIN));
         for _ in 0..count {
-            records.push(decode_record(&mut cursor, pack_count)?);
+            records.push(decode_record(&mut cursor, pack_count, count)?);
         }
         cursor.finish(FIELD)?;
         let based = records.iter().any(|record| !record.bases.is_empty());
@@ -169,7 +169,11 @@ impl Directory {
     }
 }
 
-fn decode_record(cursor: &mut Cursor<'_>, pack_count: usize) -> Result<Record, LayoutError> {
+fn decode_record(
+    cursor: &mut Cursor<'_>,
+    pack_count: usize,
+    chunk_count: usize,
+) -> Result<Record, LayoutError> {
     let id = ChunkId(cursor.array(FIELD)?);
     let class = cursor.u8(FIELD)?;
     let coding = Coding::from_byte(cursor.u8(FIELD)?);
@@ -192,6 +196,11 @@ fn decode_record(cursor: &mut Cursor<'_>, pack_count: usize) -> Result<Record, L
         "plaintext length of the chunk",
     )?;
     let (depth, base_count) = (cursor.u8(FIELD)?, cursor.u8(FIELD)?);
+    if coding == Coding::Unsupported(Coding::DELTA) && class != Class::Data.to_byte() {
+        return Err(LayoutError::NotCanonical {
+            field: "class of a delta chunk",
+        });
+    }
     let (depths, counts): ((u8, u8), (usize, usize)) = match coding {
         Coding::Unsupported(Coding::DELTA) => ((1, DELTA_DEPTH_MAX), (1, DELTA_BASES_MAX)),
         Coding::Raw | Coding::Zstd | Coding::Unsupported(_) => ((0, 0), (0, 0)),
@@ -215,10 +224,16 @@ fn decode_record(cursor: &mut Cursor<'_>, pack_count: usize) -> Result<Record, L
             number: cursor.u16(FIELD)?,
         };
         within(base.slot.into(), 0, pack_count as u64, "slot of a base")?;
+        // How many chunks other packs have is not known here.
+        let chunks = if base.slot == 0 {
+            chunk_count
+        } else {
+            PACK_CHUNKS_MAX
+        };
         within(
             base.number.into(),
             0,
-            PACK_CHUNKS_MAX as u64 - 1,
+            chunks as u64 - 1,
             "chunk number of a base",
         )?;
         bases.push(base);

@@ -269,9 +269,9 @@ fn judge(slots: &[Slot], leaves: &[LogHash], problems: &mut Vec<LogProblem>) {
             }),
             Slot::Absent if n < last_valid => {
                 removed(problems, number);
-                // The leaves of a hole are not all known: what was signed
-                // beyond it can't be checked against them.
-                explained = true;
+                // Where neither the next entry nor memory says what stood
+                // there, what was signed beyond can't be checked against it.
+                explained |= leaves[n] == leaf_hash(b"");
             }
             Slot::Valid(entry) if n > 0 => {
                 let header = entry.header();

@@ -1,8 +1,9 @@
 //! Keys that must stay secret, and how they are derived (SPEC 2.3).
 //!
 //! A [`SecretKey`] is wiped when dropped, never shown, and compares in constant
-//! time. Every context string of `derive` stands in this module, once, beside
-//! the function that uses it: two purposes can't share a key by accident.
+//! time. Each context string of `derive` stands once, beside the one function that
+//! uses it (those of chunk keys in [`pack`](crate::pack), those of seals in
+//! [`seal`](crate::seal)): two purposes can't share a key by accident.
 
 use std::fmt;
 

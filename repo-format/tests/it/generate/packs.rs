@@ -132,8 +132,14 @@ fn refused_records(group: &mut Group) {
     }
     let slot = one(record(2, 1, &[(1, 0)]));
     group.reject("base-slot", "a slot beyond the table", "OutOfBounds: slot of a base", slot);
-    let number = one(record(2, 1, &[(0, 8_192)]));
-    group.reject("base-number", "chunk 8,192", "OutOfBounds: chunk number of a base", number);
+    let number = "OutOfBounds: chunk number of a base";
+    let other = laid_out(&[[7; 32]], &[record(2, 1, &[(1, 8_192)])]);
+    group.reject("base-number", "chunk 8,192 of another pack", number, other);
+    let own = one(record(2, 1, &[(0, 1)]));
+    group.reject("base-own", "chunk 1 of a pack of one", number, own);
+    let node = laid_out_record(2, 2, 116, 100, 1, &[(0, 0)]);
+    let class = "NotCanonical: class of a delta chunk";
+    group.reject("delta-node", "a node that is a delta", class, one(node));
     let unused = laid_out(&[[7; 32]], &[record(0, 0, &[])]);
     group.reject(
         "packs-unused",

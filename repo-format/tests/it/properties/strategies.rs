@@ -335,7 +335,7 @@ pub(super) fn directory() -> impl Strategy<Value = Directory> {
             let delta = coding.to_byte() == 2;
             Record {
                 id: ChunkId(id),
-                class,
+                class: if delta { 0 } else { class },
                 coding,
                 stored_len,
                 plain_len,
@@ -344,9 +344,15 @@ pub(super) fn directory() -> impl Strategy<Value = Directory> {
             }
         },
     );
-    (vec(record, 0..6), hash(), hash()).prop_map(|(records, one, two)| {
-        let based = records.iter().any(|record| !record.bases.is_empty());
-        let packs = if based {
+    (vec(record, 0..6), hash(), hash()).prop_map(|(mut records, one, two)| {
+        // A base in this pack is one of its chunks.
+        let count = u16::try_from(records.len()).unwrap();
+        let bases = records.iter_mut().flat_map(|record| &mut record.bases);
+        for base in bases.filter(|base| base.slot == 0) {
+            base.number %= count;
+        }
+        let has_bases = records.iter().any(|record| !record.bases.is_empty());
+        let packs = if has_bases {
             vec![PackId(one), PackId(two)]
         } else {
             Vec::new()
