@@ -30,6 +30,9 @@ pub enum Void {
         /// The number that it states.
         stated: u64,
     },
+    /// A genesis with an epoch, or with hashes of entries before it.
+    #[error("it is a genesis that states an epoch or entries before it")]
+    GenesisHeader,
     /// Entry 0 alone is a genesis.
     #[error("it is a second genesis")]
     SecondGenesis,
@@ -152,11 +155,13 @@ impl Authority {
                 kind: header.kind,
             }));
         };
-        let zero = header.previous.0 == [0; 32] && header.root.0 == [0; 32] && header.epoch == 0;
-        if header.number != 0 || !zero {
+        if header.number != 0 {
             return Err(void(Void::Number {
                 stated: header.number,
             }));
+        }
+        if header.previous.0 != [0; 32] || header.root.0 != [0; 32] || header.epoch != 0 {
+            return Err(void(Void::GenesisHeader));
         }
         let repository = RepositoryId(leaf_hash(object).0);
         let entry = parsed

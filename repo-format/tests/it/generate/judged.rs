@@ -60,11 +60,11 @@ fn begins() -> Vec<Vector> {
         vec![(0, frame.sign(&RepositoryId([0; 32]), &key(ADMIN)))]
     };
     assert_eq!(sign(&|_| {}), log.objects);
-    let number = "Number";
-    group.reject_log("genesis-number", "numbered 1", number, sign(&|f| f.number = 1));
-    group.reject_log("genesis-epoch", "epoch 1", number, sign(&|f| f.epoch = 1));
-    group.reject_log("genesis-previous", "a leaf before", number, sign(&|f| f.previous.0[0] = 1));
-    group.reject_log("genesis-root", "a root before", number, sign(&|f| f.root.0[31] = 1));
+    let header = "GenesisHeader";
+    group.reject_log("genesis-number", "numbered 1", "Number", sign(&|f| f.number = 1));
+    group.reject_log("genesis-epoch", "epoch 1", header, sign(&|f| f.epoch = 1));
+    group.reject_log("genesis-previous", "a leaf before", header, sign(&|f| f.previous.0[0] = 1));
+    group.reject_log("genesis-root", "a root before", header, sign(&|f| f.root.0[31] = 1));
     let newer = sign(&|f| f.body[0] = 2);
     group.reject_log("genesis-newer", "format version 2", "TooNew", newer);
     let newest = sign(&|f| f.body = vec![0, 1]);
