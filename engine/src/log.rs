@@ -239,12 +239,11 @@ where
 }
 
 /// The log with an entry that was committed, as far as it is known without
-/// reading it again. Behind junk it stays as it was: the next append then meets
-/// its own entry, and reads the log.
+/// reading it again. With junk ahead, which was judged already, it stays as it
+/// was: the next append then meets its own entry, and reads the log.
 fn with_entry(mut history: History, number: u64, bytes: &[u8]) -> History {
-    if number == history.size()
-        && let Ok(entry) = history.authority.admit(number, bytes)
-    {
+    let ahead = history.problems.iter().any(|it| it.first() >= number);
+    if !ahead && let Ok(entry) = history.authority.admit(number, bytes) {
         history.leaves.push(entry.leaf());
         history.entries.insert(number, entry);
         history.next = number + 1;
@@ -314,18 +313,4 @@ pub fn is_continuous(history: &History) -> bool {
         history.continuity,
         Continuity::Unpinned | Continuity::Extends
     )
-}
-
-/// The leaves up to the last valid entry: what a client may pin. Beyond them are
-/// junk and holes only, and where another writer appends next is one of those
-/// holes.
-pub fn settled(history: &History) -> &[LogHash] {
-    let last = history
-        .entries
-        .last_key_value()
-        .map_or(0, |(last, _)| *last);
-    let size = usize::try_from(last)
-        .unwrap_or(usize::MAX)
-        .saturating_add(1);
-    &history.leaves[..size.min(history.leaves.len())]
 }

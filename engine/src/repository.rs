@@ -161,7 +161,7 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
         if let (Some(state), Some(kept)) = (state, &kept)
             && matches!(continuity, Continuity::Unpinned | Continuity::Extends)
         {
-            kept.remember(log::settled(&history))?;
+            kept.remember(&history.leaves)?;
             state.remember_location(&store.location(), &history.authority.repository())?;
         }
         let signer = signer_of(&key.signing_seed);
@@ -307,7 +307,7 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         // The entry is committed. A state that can't be written forgets it,
         // which is no reason to call the commit a failure.
         if let Some(state) = &self.state {
-            let _ = state.remember(log::settled(&self.history));
+            let _ = state.remember(&self.history.leaves);
         }
         Ok(appended.number)
     }

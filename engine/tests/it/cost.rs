@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use indelible_engine::pack::SealedDirectory;
-use indelible_engine::store::{ObjectKey, ReadStore as _};
+use indelible_engine::state::State;
+use indelible_engine::store::ObjectKey;
 use indelible_format::ids::ChunkId;
 use indelible_format::rights::Rights;
 
-use crate::support::{Fixture, noise, object, packs, rows, take_stream};
+use crate::support::{Fixture, noise, object, packs, restore_stream, rows, take_stream};
 
 /// An unchanged snapshot is one object, under whatever NAME.
 ///
@@ -125,23 +126,32 @@ fn domains_share_nothing() {
 /// A pack that was destroyed is stored anew, and not leaned on.
 ///
 /// Method: destroy the only pack, or cut it; the next snapshot of the same
-/// stream stores it again and restores.
+/// stream stores it again and restores, also where the client has kept a copy of
+/// the pack's directory.
 #[test]
 fn destroyed_packs_are_stored_anew() {
-    for cut in [false, true] {
+    for (cut, remembers) in [(false, false), (false, true), (true, false), (true, true)] {
         let fixture = Fixture::new(36);
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let open = || {
+            if remembers {
+                fixture.open_with(&state)
+            } else {
+                fixture.open()
+            }
+        };
         let bytes = rows(0..2_000);
-        fixture.snapshot_of("shop", &bytes);
+        take_stream(&mut open(), "shop", &bytes).unwrap();
         let key = ObjectKey::Pack(packs(&fixture.store)[0]);
         if cut {
-            let len = usize::try_from(fixture.store.size(&key).unwrap()).unwrap();
+            let len = object(&fixture.store, &key).len();
             fixture.store.truncate(&key, len - 1);
         } else {
             fixture.store.forget(&key);
         }
-        let summary = fixture.snapshot_of("shop", &bytes);
+        let summary = take_stream(&mut open(), "shop", &bytes).unwrap();
         assert_eq!(summary.packs, 1);
-        let restored = crate::support::restore_stream(&fixture.open(), summary.number);
-        assert!(restored.unwrap() == bytes);
+        assert!(restore_stream(&fixture.open(), summary.number).unwrap() == bytes);
     }
 }

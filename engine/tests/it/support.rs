@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
 
+use indelible_engine::cancel::Cancel;
 use indelible_engine::env::{Env, ManualClock, SeededEntropy};
 use indelible_engine::keys::{Credential, KeyRequest, NewRepository};
 use indelible_engine::progress::{Note, Progress, Silent};
 use indelible_engine::read::Reader;
 use indelible_engine::repository::{Repository, Snapshot};
 use indelible_engine::restore::Restore;
-use indelible_engine::snapshot::{self, Cancel, Input, Request, SnapshotRunError, Summary};
+use indelible_engine::snapshot::{self, Input, Request, SnapshotRunError, Summary};
 use indelible_engine::source::{Item, stream_path};
 use indelible_engine::state::State;
 use indelible_engine::store::{AppendStore, MemoryStore, ObjectKey, ReadStore};
@@ -44,6 +45,15 @@ pub(crate) const CHUNKER: ChunkerParameters = ChunkerParameters {
     normalization: 1,
 };
 
+/// The smallest chunks that the format allows, so that packs fill up (8,192
+/// chunks) with little.
+pub(crate) const FINE: ChunkerParameters = ChunkerParameters {
+    min: 64,
+    average: 256,
+    max: 512,
+    normalization: 1,
+};
+
 const PASSPHRASE: &str = "correct horse battery staple";
 
 /// 2026-11-22T03:00:00Z.
@@ -63,13 +73,18 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// A repository whose secrets follow from the seed.
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with_chunker(seed, CHUNKER)
+    }
+
+    /// The same, with these chunk sizes.
+    pub(crate) fn with_chunker(seed: u64, chunker: ChunkerParameters) -> Self {
         let clock = Arc::new(ManualClock::new(START_UNIX_MS));
         let env = Env {
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(SeededEntropy::new(seed)),
         };
         let store = MemoryStore::new();
-        let new = NewRepository::prepare(&env, PASSPHRASE, Cost::CHEAPEST, CHUNKER)
+        let new = NewRepository::prepare(&env, PASSPHRASE, Cost::CHEAPEST, chunker)
             .expect("the parameters are within the format's limits");
         new.create(&store).expect("the store is empty");
         Self {
@@ -244,7 +259,8 @@ pub(crate) fn restore<S: ReadStore>(
     let (listings, _) = repository.listings();
     let reader = Reader::new(repository, &listings, snapshot.binding.domain)
         .map_err(|error| chain(&error))?;
-    let restore = Restore::new(repository, &listings, &snapshot, &Silent)
+    let cancel = Cancel::new();
+    let restore = Restore::new(repository, &listings, &snapshot, &cancel, &Silent)
         .map_err(|error| chain(&error))?;
     let mut contents = Contents::new();
     let entries = reader.entries(&snapshot.manifest.list);
@@ -302,7 +318,11 @@ pub(crate) fn rows(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
             &hash[..16]
         )
     };
-    numbers.into_iter().map(row).collect::<String>().into_bytes()
+    numbers
+        .into_iter()
+        .map(row)
+        .collect::<String>()
+        .into_bytes()
 }
 
 /// The packs in a store.

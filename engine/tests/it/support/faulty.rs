@@ -18,6 +18,8 @@ pub(crate) enum Fate {
     AnswerLost,
     /// Nothing is created, and the answer is unclear.
     Unclear,
+    /// It is done and said so, and the store does not answer any more.
+    LastWord,
     /// It is done, and the store does not answer any more.
     DownAfter,
     /// Nothing is created, and the store does not answer any more.
@@ -52,6 +54,11 @@ impl<'a> Faulty<'a> {
     pub(crate) fn without_versions(mut self) -> Self {
         self.versions = false;
         self
+    }
+
+    /// Lets it answer again.
+    pub(crate) fn is_back(&self) {
+        self.down.store(false, Ordering::SeqCst);
     }
 
     /// The store, if it answers.
@@ -130,10 +137,13 @@ impl AppendStore for Faulty<'_> {
             Fate::Refused => Err(unreachable()),
             Fate::AnswerLost => inner.put_new(key, bytes).map(|_| unclear()),
             Fate::Unclear => Ok(unclear()),
-            Fate::DownAfter => {
-                let outcome = inner.put_new(key, bytes);
+            Fate::LastWord => {
                 self.down.store(true, Ordering::SeqCst);
-                outcome.map(|_| unclear())
+                inner.put_new(key, bytes)
+            }
+            Fate::DownAfter => {
+                self.down.store(true, Ordering::SeqCst);
+                inner.put_new(key, bytes).map(|_| unclear())
             }
             Fate::DownBefore => {
                 self.down.store(true, Ordering::SeqCst);

@@ -109,9 +109,7 @@ pub(crate) fn revoke<S: AppendStore>(
         distrust_from,
     };
     repository
-        .append(commit, |_| {
-            Ok::<_, Forbidden>(Body::Revoke(body.clone()))
-        })
+        .append(commit, |_| Ok::<_, Forbidden>(Body::Revoke(body.clone())))
         .expect("the revocation is appended")
 }
 
