@@ -71,7 +71,10 @@ fn parse(text: &str) -> Result<Address, Failure> {
 
 /// The last millisecond that a date or time stands for, in the local zone.
 fn end_of(text: &str) -> Option<u64> {
-    let end = if let Ok(date) = text.parse::<Date>() {
+    // A date is parsed from a time as well, and would then mean its whole day.
+    let bare = !text.contains(['T', 't', ' ']);
+    let end = if bare {
+        let date: Date = text.parse().ok()?;
         date.tomorrow()
             .ok()?
             .to_datetime(jiff::civil::Time::midnight())

@@ -65,6 +65,7 @@ pub(crate) struct Common {
         long,
         global = true,
         env = "INDELIBLE_PASSPHRASE_COMMAND",
+        hide_env_values = true,
         value_name = "COMMAND"
     )]
     pub(crate) passphrase_command: Option<String>,
@@ -85,24 +86,16 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a repository and print its recovery sheet.
     Init(Init),
-    /// Make, list and check keys.
     #[command(subcommand)]
     Key(Key),
-    /// Store files, a stream, or what a dump command prints.
     #[command(visible_alias = "backup")]
     Snapshot(Snapshot),
-    /// List snapshots.
     #[command(visible_alias = "snapshots")]
     List(List),
-    /// Write a snapshot back, in whole or in part.
     Restore(Restore),
-    /// Prove that the repository is whole.
     Verify(Verify),
-    /// Print the signed size and root of the log, to be kept elsewhere.
     Checkpoint(Checkpoint),
-    /// See it work on a sample database, from init to restore.
     Demo(Demo),
     /// Print a completion script for a shell.
     Completions {
@@ -135,7 +128,6 @@ pub(crate) struct Init {
 /// Make, list and check keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
-    /// Make a key and write it to a file.
     Add(KeyAdd),
     /// List the keys that the log knows.
     List,

@@ -209,6 +209,8 @@ impl<E: Error + 'static> From<&AppendError<E>> for Failure {
             AppendError::NewerRelease { .. } => {
                 Self::of(Exit::Failed, error).hint("install a newer release of indelible")
             }
+            AppendError::Void { .. } => Self::of(Exit::Key, error)
+                .hint("its key was revoked or expired while it was written; nothing was committed"),
             AppendError::Outrun => Self::of(Exit::Unreachable, error).hint(RETRY),
             _ => Self::of(Exit::Failed, error),
         }
@@ -218,7 +220,9 @@ impl<E: Error + 'static> From<&AppendError<E>> for Failure {
 impl From<AddKeyError> for Failure {
     fn from(error: AddKeyError) -> Self {
         match &error {
-            AddKeyError::Issue(issue @ IssueError::Lacking { .. }) => Self::of(Exit::Key, issue)
+            AddKeyError::Issue(
+                issue @ (IssueError::Lacking { .. } | IssueError::Overreach { .. }),
+            ) => Self::of(Exit::Key, issue)
                 .hint("open the repository with the recovery passphrase, which has every right"),
             AddKeyError::Append(append) => append.into(),
             other => Self::of(Exit::Failed, other),
@@ -279,7 +283,13 @@ impl From<SnapshotRunError> for Failure {
             SnapshotRunError::Publish(PublishError::Store { source, .. })
             | SnapshotRunError::ListPacks(source)
             | SnapshotRunError::Record(source) => from_store(&error, source),
-            SnapshotRunError::Publish(_) => Self::of(Exit::Integrity, &error),
+            SnapshotRunError::Publish(_) | SnapshotRunError::RecordTaken { .. } => {
+                Self::of(Exit::Integrity, &error)
+                    .hint("nothing was committed; somebody writes to the store: run `indelible verify`")
+            }
+            SnapshotRunError::Order { .. } | SnapshotRunError::Notes => {
+                Self::of(Exit::Usage, &error).hint("nothing was committed")
+            }
             SnapshotRunError::ReachLost { .. } => Self::of(Exit::Missing, &error)
                 .hint("nothing was committed; run the command again, which stores it anew, and then `indelible verify`"),
             SnapshotRunError::Append(append) => Self::from(&**append),

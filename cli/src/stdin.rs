@@ -39,15 +39,15 @@ pub(crate) struct Interrupter {
 /// Standard input, and what ends its reading.
 pub(crate) fn interruptible() -> (Stdin, Interrupter) {
     let (sender, queue) = sync_channel(PIECES_QUEUED);
-    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::new(AtomicBool::new(false));
     let interrupter = Interrupter {
         sender: sender.clone(),
-        interrupted: Arc::clone(&interrupted),
+        interrupted: Arc::clone(&flag),
     };
     let stdin = Stdin {
         queue,
         sender: Some(sender),
-        interrupted,
+        interrupted: flag,
         piece: io::Cursor::default(),
         ended: false,
     };

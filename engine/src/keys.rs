@@ -383,11 +383,8 @@ impl NewKey {
             restore: hand_on(wants(Rights::RESTORE), issuer.restore.as_ref())
                 .map_err(|()| lacking())?,
             admin: wants(Rights::ADMIN),
-            gear_master: hand_on(
-                wants(Rights::ADMIN.union(Rights::RESTORE)),
-                issuer.gear_master.as_ref(),
-            )
-            .map_err(|()| lacking())?,
+            gear_master: hand_on(request.rights == Rights::ALL, issuer.gear_master.as_ref())
+                .map_err(|()| lacking())?,
             facts: request.facts.clone(),
         };
         Ok(Self { bundle, request })

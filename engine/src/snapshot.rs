@@ -19,7 +19,7 @@ mod writer;
 use std::io;
 use std::thread;
 
-use indelible_format::ids::{CommitId, PackId};
+use indelible_format::ids::{CommitId, PackId, RecordId};
 use indelible_format::limits::MANIFEST_BYTES_MAX;
 use indelible_format::manifest::{Accounting, Manifest, Source};
 use indelible_format::name::Name;
@@ -192,6 +192,12 @@ pub enum SnapshotRunError {
     /// The commit record could not be stored.
     #[error("the commit record could not be stored")]
     Record(#[source] StoreError),
+    /// The record's name is taken by other bytes, put there on purpose.
+    #[error("the store holds other bytes under the name of commit record {id}")]
+    RecordTaken {
+        /// The record.
+        id: RecordId,
+    },
     /// The snapshot states more than a commit may.
     #[error("the commit body has {size_bytes} bytes, more than the format allows")]
     CommitTooLarge {

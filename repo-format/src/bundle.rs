@@ -90,7 +90,7 @@ pub struct KeyBundle {
     pub restore: Option<RestoreKeys>,
     /// Whether it has the admin right.
     pub admin: bool,
-    /// With it, an administrator who may restore can make write keys.
+    /// With it, a key with every right can make write keys.
     pub gear_master: Option<SecretKey>,
     /// Label and NAMEs.
     pub facts: GrantFacts,
@@ -230,7 +230,9 @@ impl KeyBundle {
                 .transpose()?,
             restore: restore.then(|| records.restore_keys()).transpose()?,
             admin,
-            gear_master: (restore && admin).then(|| records.key(15)).transpose()?,
+            gear_master: (write && restore && admin)
+                .then(|| records.key(15))
+                .transpose()?,
             facts: GrantFacts::decode(records.value(16)?)?,
         };
         records.finish()?;

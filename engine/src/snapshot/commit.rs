@@ -17,11 +17,12 @@ use indelible_format::manifest::Manifest;
 use indelible_format::secret::SecretKey;
 
 use super::SnapshotRunError;
+use super::publish::put_object;
 use super::writer::Written;
 use crate::log::AppendError;
 use crate::progress::{Note, Phase, Progress};
 use crate::repository::{Listings, Repository};
-use crate::store::{AppendStore, ObjectKey, PutOutcome, StoreError};
+use crate::store::{AppendStore, ObjectKey};
 
 /// Seals and commits what was stored.
 pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
@@ -116,15 +117,11 @@ fn store_record<S: AppendStore + ?Sized>(
         size_bytes: bytes.len(),
     })?;
     let id = RecordId::of(&bytes);
-    match store
-        .put_new(&ObjectKey::Record(id), &bytes)
-        .map_err(SnapshotRunError::Record)?
-    {
-        PutOutcome::Created | PutOutcome::AlreadySame => Ok(SnapshotBody::Record { id, len }),
-        PutOutcome::Conflict => Err(SnapshotRunError::Record(StoreError::NotRegular {
-            key: ObjectKey::Record(id),
-        })),
-        PutOutcome::Indeterminate { cause } => Err(SnapshotRunError::Record(*cause)),
+    let key = ObjectKey::Record(id);
+    if put_object(store, &key, &bytes).map_err(SnapshotRunError::Record)? {
+        Ok(SnapshotBody::Record { id, len })
+    } else {
+        Err(SnapshotRunError::RecordTaken { id })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::{AppendStore, ObjectKey, PutOutcome, StoreError};
 
 use indelible_format::ids::PackId;
 
-/// How often a pack is put again after an unclear answer. It is content-named,
+/// How often an object is put again after an unclear answer. It is content-named,
 /// so putting it again does no harm.
 const TRIES: u32 = 4;
 
@@ -101,24 +101,30 @@ fn publish_all<S: AppendStore + ?Sized>(
 }
 
 fn put<S: AppendStore + ?Sized>(store: &S, pack: &FinishedPack) -> Result<(), PublishError> {
-    let key = ObjectKey::Pack(pack.id);
+    match put_object(store, &ObjectKey::Pack(pack.id), &pack.bytes) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(PublishError::Taken { pack: pack.id }),
+        Err(source) => Err(PublishError::Store {
+            pack: pack.id,
+            source,
+        }),
+    }
+}
+
+/// Puts a content-named object until the answer is clear. False: its name is
+/// taken by other bytes.
+pub(super) fn put_object<S: AppendStore + ?Sized>(
+    store: &S,
+    key: &ObjectKey,
+    bytes: &[u8],
+) -> Result<bool, StoreError> {
     let mut unclear = None;
     for _ in 0..TRIES {
-        match store.put_new(&key, &pack.bytes) {
-            Ok(PutOutcome::Created | PutOutcome::AlreadySame) => return Ok(()),
-            Ok(PutOutcome::Conflict) => return Err(PublishError::Taken { pack: pack.id }),
-            Ok(PutOutcome::Indeterminate { cause }) => unclear = Some(*cause),
-            Err(source) => {
-                return Err(PublishError::Store {
-                    pack: pack.id,
-                    source,
-                });
-            }
+        match store.put_new(key, bytes)? {
+            PutOutcome::Created | PutOutcome::AlreadySame => return Ok(true),
+            PutOutcome::Conflict => return Ok(false),
+            PutOutcome::Indeterminate { cause } => unclear = Some(*cause),
         }
     }
-    let source = unclear.expect("every try was unclear");
-    Err(PublishError::Store {
-        pack: pack.id,
-        source,
-    })
+    Err(unclear.expect("every try was unclear"))
 }

@@ -62,6 +62,8 @@ pub(super) struct Writer<'w, 'scope> {
     index: Index,
     /// Packs of a dead run that are in the index and in no entry yet.
     adopted: HashMap<PackId, NewPack>,
+    /// Adopted packs that this snapshot uses, and so lists.
+    own: HashSet<PackId>,
     publisher: &'w Publisher<'scope>,
     compressor: zstd::bulk::Compressor<'static>,
     /// Where the chunks of this run lie. The pack may be provisional.
@@ -90,6 +92,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             env,
             index,
             adopted,
+            own: HashSet::new(),
             publisher,
             compressor: zstd::bulk::Compressor::new(COMPRESSION_LEVEL)
                 .expect("the level is one of zstd's"),
@@ -115,8 +118,11 @@ impl<'w, 'scope> Writer<'w, 'scope> {
 
     fn reuse(&mut self, pack: PackId) {
         match self.adopted.remove(&pack) {
-            Some(new) => self.written.packs.push(new),
-            None if self.written.packs.iter().any(|own| own.id == pack) => {}
+            Some(new) => {
+                self.own.insert(pack);
+                self.written.packs.push(new);
+            }
+            None if self.own.contains(&pack) => {}
             None => {
                 self.written.reused.insert(pack);
             }
@@ -130,6 +136,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             self.written.new_bytes += chunk.plain_len as u64;
         }
         let mut left = chunks.into_iter().peekable();
+        let mut closed = false;
         while left.peek().is_some() {
             let mut pack = match self.open.take() {
                 Some(pack) => pack,
@@ -146,9 +153,11 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             self.open = Some(pack);
             if left.peek().is_some() {
                 self.close()?;
+                closed = true;
             }
         }
-        if self.waiting_bytes >= TREE_FLUSH_BYTES {
+        // What waits, waits for packs to be closed.
+        if closed && self.waiting_bytes >= TREE_FLUSH_BYTES {
             self.flush_tree(false)
         } else {
             Ok(())

@@ -172,6 +172,10 @@ impl<'a> Stock<'a> {
             return visit;
         }
         let sealed = SealedDirectory::fetch(store, &listed.pack.id, listed.pack.len);
+        if let Ok(sealed) = &sealed {
+            self.bytes
+                .fetch_add(sealed.copy().len() as u64, Ordering::Relaxed);
+        }
         match sealed.and_then(|sealed| reader.open(sealed)) {
             Ok(pack) => {
                 for (record, number) in pack.pack.directory.records.iter().zip(0..) {

@@ -123,7 +123,7 @@ pub(crate) fn bundle(seed: u8, rights: Rights) -> KeyBundle {
         verify: has(Rights::VERIFY).then(verify_keys),
         restore: has(Rights::RESTORE).then(restore_keys),
         admin: has(Rights::ADMIN),
-        gear_master: (has(Rights::RESTORE) && has(Rights::ADMIN)).then(|| key(MASTERS[2])),
+        gear_master: has(Rights::ALL).then(|| key(MASTERS[2])),
         facts: facts(),
     }
 }
