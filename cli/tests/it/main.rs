@@ -1,0 +1,8 @@
+//! The binary, run as its users run it: exit codes, words, bytes.
+
+mod concurrency;
+mod demo;
+mod pipeline;
+mod postgres;
+mod support;
+mod transcripts;

@@ -1,0 +1,11 @@
+//! What a user reads and what a script branches on: exit codes and words.
+
+mod addresses;
+mod damage;
+mod interrupts;
+mod json;
+mod keys;
+mod places;
+mod rollback;
+mod sources;
+mod whole;
