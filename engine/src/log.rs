@@ -151,38 +151,6 @@ pub fn read<S: ReadStore + ?Sized>(store: &S, remembered: &[LogHash]) -> Result<
     })
 }
 
-/// The entry for a place in the log: its bytes.
-pub trait DraftEntry {
-    /// Why no entry can be made.
-    type Error: std::error::Error + 'static;
-
-    /// Makes the entry for `history.next`, given the leaf before it and the root
-    /// over all before it. Called again, with the log read anew, whenever
-    /// another writer took the number.
-    ///
-    /// # Errors
-    ///
-    /// Whatever forbids the entry now.
-    fn draft(
-        &mut self,
-        history: &History,
-        previous: LogHash,
-        root: LogHash,
-    ) -> Result<Vec<u8>, Self::Error>;
-}
-
-impl<E, F> DraftEntry for F
-where
-    E: std::error::Error + 'static,
-    F: FnMut(&History, LogHash, LogHash) -> Result<Vec<u8>, E>,
-{
-    type Error = E;
-
-    fn draft(&mut self, history: &History, previous: LogHash, root: LogHash) -> Result<Vec<u8>, E> {
-        self(history, previous, root)
-    }
-}
-
 /// What an append came to.
 #[derive(Debug, Clone)]
 pub struct Appended {
@@ -194,18 +162,22 @@ pub struct Appended {
 
 /// Appends one entry.
 ///
+/// `draft` makes its bytes for `history.next`, given the leaf before it and the
+/// root over all before it. It is called again, with the log read anew, whenever
+/// another writer took the number.
+///
 /// # Errors
 ///
 /// [`AppendError`]. Only [`AppendError::Unknown`] leaves open whether the entry
 /// was committed.
-pub fn append<S, D>(
+pub fn append<S, E>(
     store: &S,
     history: &History,
-    mut entry: D,
-) -> Result<Appended, AppendError<D::Error>>
+    mut draft: impl FnMut(&History, LogHash, LogHash) -> Result<Vec<u8>, E>,
+) -> Result<Appended, AppendError<E>>
 where
     S: AppendStore + ?Sized,
-    D: DraftEntry,
+    E: std::error::Error + 'static,
 {
     let mut history = history.clone();
     for _ in 0..RACES_MAX {
@@ -217,9 +189,7 @@ where
             .root_at(number)
             .expect("the log has the leaves below its next number");
         let previous = leaf_before(&history, number);
-        let bytes = entry
-            .draft(&history, previous, root)
-            .map_err(AppendError::Draft)?;
+        let bytes = draft(&history, previous, root).map_err(AppendError::Draft)?;
         let below = remembered_below(&history.leaves, number);
         if !create(store, number, &bytes)? {
             history = read(store, &below)?;

@@ -253,20 +253,8 @@ fn staged(path: &Path) -> PathBuf {
     path.with_extension(format!("{}-{number}.tmp", std::process::id()))
 }
 
-fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let staged = staged(path);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&staged)?;
-    file.write_all(bytes)?;
-    fs::rename(&staged, path)
-}
-
-/// Replaces a file, durably.
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+/// Writes a file under another name, which is then renamed into place.
+fn stage(path: &Path, bytes: &[u8]) -> Result<(PathBuf, File), StateError> {
     let staged = staged(path);
     let mut file = OpenOptions::new()
         .write(true)
@@ -276,6 +264,18 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
         .open(&staged)
         .map_err(failed("create", &staged))?;
     file.write_all(bytes).map_err(failed("write", &staged))?;
+    Ok((staged, file))
+}
+
+/// Replaces a file that is not missed if a crash loses it.
+fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    let (staged, _) = stage(path, bytes)?;
+    fs::rename(&staged, path).map_err(failed("rename into place", path))
+}
+
+/// Replaces a file, durably.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    let (staged, file) = stage(path, bytes)?;
     file.sync_all().map_err(failed("sync", &staged))?;
     fs::rename(&staged, path).map_err(failed("rename into place", path))?;
     let dir = path.parent().unwrap_or(Path::new("."));
