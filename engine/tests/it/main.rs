@@ -1,6 +1,7 @@
 //! Tests of the engine: stores, sources and targets by themselves, then whole
 //! repositories.
 
+mod campaigns;
 mod chunker;
 mod commands;
 mod cost;
