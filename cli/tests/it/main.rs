@@ -1,5 +1,6 @@
 //! The binary, run as its users run it: exit codes, words, bytes.
 
+mod campaigns;
 mod concurrency;
 mod demo;
 mod pipeline;

@@ -6,6 +6,7 @@ mod chunker;
 mod commands;
 mod cost;
 mod crashes;
+mod golden;
 mod journal;
 mod log_junk;
 mod log_races;

@@ -1,5 +1,6 @@
 //! What a run of the binary came to, and what can be asserted of it.
 
+use std::fmt;
 use std::process::Output;
 
 use serde_json::Value;
@@ -26,6 +27,11 @@ impl Ran {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.output.stdout
+    }
+
+    /// Its exit code, unless a signal ended it.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.output.status.code()
     }
 
     fn describe(&self) -> String {
@@ -104,6 +110,12 @@ impl Ran {
         found.retain(|message| message["message_type"] == message_type);
         assert_eq!(found.len(), 1, "{message_type}: {}", self.describe());
         found.remove(0)
+    }
+}
+
+impl fmt::Debug for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
     }
 }
 
