@@ -19,6 +19,7 @@ use indelible_format::authority::GenesisError;
 use indelible_format::history::{Continuity, History};
 use indelible_format::ids::LogHash;
 use indelible_format::limits::LEAF_BYTES_MAX;
+use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
 
 use crate::store::{
@@ -250,7 +251,7 @@ where
             Ok(outcome) if outcome.is_stored() => true,
             Ok(PutOutcome::Indeterminate { cause: unclear }) => {
                 cause = Some(unclear);
-                false
+                planted(Bug::UnclearIsCommitted)
             }
             Ok(_) => return Ok(false),
             // The first try created nothing, so nothing is unclear.

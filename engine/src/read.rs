@@ -24,6 +24,7 @@ use indelible_format::node::Node;
 use indelible_format::pack::{ChunkCipher, KeyClass, chunk_id};
 use indelible_format::page::Page;
 use indelible_format::places::Place;
+use indelible_format::planted::{Bug, planted};
 use indelible_format::seal::OpenError;
 use indelible_format::secret::SecretKey;
 use indelible_format::wire::LayoutError;
@@ -228,7 +229,7 @@ impl<'k> DomainReader<'k> {
             Class::Node => Node::identity_of(&plain),
         };
         let matches = identity.is_ok_and(|identity| chunk_id(id_key, class, identity) == record.id);
-        if matches {
+        if matches || planted(Bug::ChunkIdUnchecked) {
             Ok(plain)
         } else {
             Err(ChunkFault::OtherId)

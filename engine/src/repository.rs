@@ -17,6 +17,7 @@ use indelible_format::entry::{Body, Draft, Entry};
 use indelible_format::grant::{FactsError, GrantFacts};
 use indelible_format::history::{Continuity, History};
 use indelible_format::ids::{CommitId, RecordId, RepositoryId, SignerId};
+use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
 use indelible_format::seal::signer_of;
 use indelible_format::wire::LayoutError;
@@ -350,7 +351,7 @@ pub fn read_commit_body<S: ReadStore + ?Sized>(
         Body::Snapshot(SnapshotBody::Inline(body)) => Ok(Some(body.clone())),
         Body::Snapshot(SnapshotBody::Record { id, len }) => {
             let bytes = store.read(&ObjectKey::Record(*id), (*len).into())?;
-            if RecordId::of(&bytes) != *id {
+            if RecordId::of(&bytes) != *id && !planted(Bug::RecordIdUnchecked) {
                 return Err(RecordError::Altered { id: *id });
             }
             Ok(Some(CommitBody::decode(&bytes)?))

@@ -12,6 +12,7 @@ use crate::genesis::{FORMAT_VERSION, Genesis, claimed_version};
 use crate::grant::{Authorize, Revoke, SealedFacts};
 use crate::ids::{CommitId, DomainId, RepositoryId, SignerId};
 use crate::merkle::leaf_hash;
+use crate::planted::{Bug, planted};
 use crate::rights::{Kind, Kinds, Rights};
 use crate::seal::BadSignature;
 use crate::slot::PassphraseSlot;
@@ -219,13 +220,15 @@ impl Authority {
             .grants
             .get(&signer)
             .ok_or(Void::UnknownSigner { signer })?;
-        if let Some(revocation) = &grant.revoked {
+        if let Some(revocation) = &grant.revoked
+            && !planted(Bug::RevocationIgnored)
+        {
             return Err(Void::Revoked {
                 signer,
                 by: revocation.by,
             });
         }
-        if !grant.kinds.allows(header.kind) {
+        if !grant.kinds.allows(header.kind) && !planted(Bug::RightUnchecked) {
             return Err(Void::NotAllowed {
                 signer,
                 kind: header.kind,
@@ -234,6 +237,7 @@ impl Authority {
         if grant
             .expires_ms
             .is_some_and(|expiry| header.claimed_ms > expiry)
+            && !planted(Bug::ExpiryIgnored)
         {
             return Err(Void::Expired { signer });
         }
@@ -249,7 +253,7 @@ impl Authority {
                 let given = signer.kinds.contains(grant.kinds);
                 let admin =
                     !grant.rights.contains(Rights::ADMIN) || signer.rights.contains(Rights::ADMIN);
-                if new && given && admin {
+                if new && (given && admin || planted(Bug::OverreachAllowed)) {
                     Ok(())
                 } else {
                     Err(Void::Overreach)
@@ -373,5 +377,6 @@ impl Authority {
             .get(&header.signer)
             .and_then(|grant| grant.revoked);
         revoked.is_some_and(|revocation| header.number >= revocation.distrust_from)
+            && !planted(Bug::DistrustIgnored)
     }
 }

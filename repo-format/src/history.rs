@@ -12,6 +12,7 @@ use crate::entry::Entry;
 use crate::ids::LogHash;
 use crate::limits::LOG_GAP_END;
 use crate::merkle::{Frontier, leaf_hash};
+use crate::planted::{Bug, planted};
 
 /// Something about the log that its operator must know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -316,7 +317,7 @@ fn compare(
     remembered: &[LogHash],
     problems: &mut Vec<LogProblem>,
 ) -> Continuity {
-    if remembered.is_empty() {
+    if remembered.is_empty() || planted(Bug::MemoryIgnored) {
         return Continuity::Unpinned;
     }
     let differs = |n: &usize| slots.get(*n).is_some_and(|_| leaves[*n] != remembered[*n]);

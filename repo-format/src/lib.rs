@@ -49,6 +49,8 @@ pub mod pack;
 pub mod page;
 pub mod path;
 pub mod places;
+#[doc(hidden)]
+pub mod planted;
 pub mod rights;
 pub mod seal;
 pub mod secret;

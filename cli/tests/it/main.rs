@@ -5,5 +5,6 @@ mod concurrency;
 mod demo;
 mod pipeline;
 mod postgres;
+mod security;
 mod support;
 mod transcripts;

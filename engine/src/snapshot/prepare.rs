@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use indelible_format::commit::NewPack;
 use indelible_format::ids::{CommitId, PackId};
 use indelible_format::limits::PACK_BYTES_MAX;
+use indelible_format::planted::{Bug, planted};
 use indelible_format::secret::SecretKey;
 use sha2::{Digest as _, Sha256};
 
@@ -179,7 +180,7 @@ fn check_pack<S: ReadStore + ?Sized>(
         .store()
         .read(&ObjectKey::Pack(*id), PACK_BYTES_MAX as u64)
         .ok()?;
-    if PackId::of(&bytes) != *id {
+    if PackId::of(&bytes) != *id && !planted(Bug::JournalUnchecked) {
         return None;
     }
     let open = SealedDirectory::of_bytes(&bytes)

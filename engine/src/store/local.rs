@@ -38,6 +38,8 @@ use super::{
 };
 use crate::env::Entropy;
 
+use indelible_format::planted::{Bug, planted};
+
 /// Where files are written before they have their name.
 const STAGING: &str = "tmp";
 
@@ -142,8 +144,7 @@ impl<F: Files> LocalStore<F> {
                 .map_err(|source| (Action::Write, source))
                 // Interrupted or not, a sync that failed has failed.
                 .and_then(|()| {
-                    self.files
-                        .fsync(&file)
+                    self.sync_staged(&file)
                         .map_err(|source| (Action::Sync, source))
                 });
             drop(file);
@@ -160,6 +161,18 @@ impl<F: Files> LocalStore<F> {
             }
             attempt += 1;
         }
+    }
+
+    /// Makes a staged file's bytes durable, by the only try that means anything.
+    fn sync_staged(&self, file: &F::File) -> io::Result<()> {
+        if planted(Bug::FileUnsynced) {
+            return Ok(());
+        }
+        let synced = self.files.fsync(file);
+        if synced.is_err() && planted(Bug::SyncRetried) {
+            return self.files.fsync(file);
+        }
+        synced
     }
 
     /// Creates an empty file in `tmp/` under a name that nobody can foresee.
@@ -236,6 +249,7 @@ impl<F: Files> LocalStore<F> {
     /// the very one that created the object: its first answer was lost.
     fn settle(&self, key: &ObjectKey, bytes: &[u8], unclear: StoreError) -> PutOutcome {
         match self.open_same(key, bytes) {
+            Ok(None) if planted(Bug::TakenIsSame) => PutOutcome::AlreadySame,
             Ok(Some(file)) => self.vouch(key, Some(&file), PutOutcome::AlreadySame),
             Ok(None) | Err(StoreError::NotRegular { .. }) => PutOutcome::Conflict,
             Err(error) => {
@@ -253,8 +267,13 @@ impl<F: Files> LocalStore<F> {
         let path = key.path();
         let directory = directory_of(&path);
         let mut anchors = lock(&self.anchors);
-        if anchors.get(directory) == Some(&Anchor::Lost) {
+        let lost = anchors.get(directory) == Some(&Anchor::Lost);
+        if lost && !planted(Bug::LostForgotten) {
             return doubtful(directory);
+        }
+        let unsynced = Bug::DirectoryUnsynced;
+        if planted(unsynced) || (file.is_some() && planted(Bug::OtherUnsynced)) {
+            return stored;
         }
         let synced = file
             .map_or(Ok(()), |file| self.files.fsync(file))
@@ -312,7 +331,8 @@ impl<F: Files> LocalStore<F> {
         {
             let directory = &path[..end];
             for known in [parent, directory] {
-                if anchors.get(known) == Some(&Anchor::Lost) {
+                let lost = anchors.get(known) == Some(&Anchor::Lost);
+                if lost && !planted(Bug::LostForgotten) {
                     return Err(StoreError::Doubtful {
                         path: known.to_owned(),
                     });
@@ -320,7 +340,9 @@ impl<F: Files> LocalStore<F> {
             }
             if !directory.is_empty() && !anchors.contains_key(directory) {
                 self.make_directory(directory)?;
-                if let Err(error) = self.sync_directory(parent) {
+                if !planted(Bug::AnchorUnsynced)
+                    && let Err(error) = self.sync_directory(parent)
+                {
                     anchors.insert(parent.to_owned(), Anchor::Lost);
                     return Err(error);
                 }

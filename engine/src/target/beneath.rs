@@ -9,6 +9,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use indelible_format::planted::{Bug, planted};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -46,9 +47,13 @@ impl Resolver {
         let path = if path.is_empty() { b"." } else { path };
         match self {
             Self::Openat2 => {
-                let how =
+                let mut how =
                     ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-                let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let mut flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                if planted(Bug::LinksFollowed) {
+                    how = ResolveFlags::empty();
+                    flags = access | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                }
                 rustix::io::retry_on_intr(|| {
                     rustix::fs::openat2(root, path, flags, Mode::empty(), how)
                 })
@@ -84,6 +89,7 @@ fn step(at: impl AsFd, component: &[u8], access: OFlags) -> Result<OwnedFd, Errn
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use std::fs;
     use std::os::unix::fs::symlink;
 

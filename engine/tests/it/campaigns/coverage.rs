@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `INDELIBLE_CAMPAIGN` | `long` for all that the campaign can try |
 //! | `INDELIBLE_CAMPAIGN_SEED` | what its choices follow from (1 if absent) |
+//! | `INDELIBLE_CAMPAIGN_UNTIL_FOUND` | if set, one finding is enough |
 //! | `INDELIBLE_CAMPAIGN_RESULTS` | a directory; the section of the page of results goes to `NAME.md` there |
 
 use std::env;
@@ -38,7 +39,7 @@ impl Scale {
         Self {
             long: env::var("INDELIBLE_CAMPAIGN").is_ok_and(|scale| scale == "long"),
             seed: seed.map_or(1, |seed| seed.parse().expect("the seed is a number")),
-            until_found: false,
+            until_found: env::var_os("INDELIBLE_CAMPAIGN_UNTIL_FOUND").is_some(),
         }
     }
 
