@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     after_help = "Begin with `indelible demo`, or with `indelible init`.\n\
     Exit codes: 0 done, 1 failed, 2 usage, 4 source failed and nothing committed, 10 no repository,\n\
     12 wrong key or right missing, 13 store unreachable, 14 already there, 20 integrity failure,\n\
-    21 rollback or fork, 23 object missing, 25 outcome unknown, 130 interrupted."
+    21 rollback or fork, 23 object missing, 24 policy unmet, 25 outcome unknown, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -267,22 +267,51 @@ pub(crate) struct Restore {
 
 /// Prove that the repository is whole.
 ///
-/// Reports every problem, and the snapshots that it harms. What was not read is
-/// not called sound.
+/// Reports every problem, a line each, with the snapshots that it harms and what
+/// to do. What was not read is not called sound.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    indelible verify                                        everything that the key allows\n  \
+    indelible verify --level tree --sample 5% --max-time 30m\n  \
+    indelible verify --pin repository.pin --require-pin --update-pin --report verify.xml")]
 pub(crate) struct Verify {
     /// How deep [default: as deep as the key allows].
     #[arg(long, value_enum)]
     pub(crate) level: Option<VerifyLevel>,
+    /// Read packs with this share of all bytes, drawn anew each time: 0 to 100,
+    /// such as 10% or 0.5% [default: 100%].
+    #[arg(long, value_name = "N%")]
+    pub(crate) sample: Option<String>,
+    /// Begin no further pack after so long, such as 30m or 2h. Packs are then
+    /// taken in random order.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) max_time: Option<String>,
+    /// Compare the log with what this file pins: what `indelible checkpoint`
+    /// prints, or what --update-pin wrote.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pin: Option<PathBuf>,
+    /// Fail if there is no pin file, with exit code 24.
+    #[arg(long, requires = "pin")]
+    pub(crate) require_pin: bool,
+    /// Write the pin file anew if nothing is wrong.
+    #[arg(long, requires = "pin")]
+    pub(crate) update_pin: bool,
+    /// Remember that you looked at these void log entries: the very same junk is
+    /// no problem any more. Numbers, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    pub(crate) accept_void: Vec<u64>,
+    /// Write a JUnit report to this file, also if the verification fails.
+    #[arg(long, value_name = "FILE.xml")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum VerifyLevel {
     /// The log, and every pack's bytes against its name. Needs no key.
     Packs,
-    /// Every snapshot's tree, and that all it names exists. Needs verify.
+    /// That, every snapshot's tree, and that all it names exists. Needs verify.
     Tree,
-    /// Every stored chunk, decoded, against its id. Needs restore.
+    /// That, and every stored chunk, decoded, against its id. Needs restore.
     Data,
 }
 

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use indelible_engine::env::Env;
 use indelible_engine::keys::Credential;
-use indelible_engine::repository::{OpenError, Repository};
+use indelible_engine::repository::{OpenError, Repository, SeenLog, read_log};
 use indelible_engine::state::{State, StateError};
 use indelible_engine::store::LocalStore;
 use indelible_format::history::Continuity;
@@ -104,24 +104,53 @@ impl Context {
 
     /// Opens the repository, and warns of what its log shows.
     pub(crate) fn open<'s>(&self, store: &'s LocalStore) -> Result<Opened<'s>, Failure> {
-        let credential = self.credential()?;
-        let open =
-            |state: Option<&State>| Repository::open(store, state, &credential, self.env.clone());
-        let repository = match open(self.state().as_ref()) {
-            // A full or unwritable disk of this machine is no reason to go
-            // without a backup tonight.
-            Err(OpenError::State(error @ StateError::Io { .. })) => {
-                output::warn_failure(self, &Failure::from(error).context(FORGETFUL));
-                open(None)?
-            }
-            opened => opened?,
-        };
+        let repository = self.open_unwarned(store)?;
         self.warn_of_log(&repository);
         Ok(repository)
     }
 
+    /// Opens the repository for a command that itself tells what its log shows.
+    pub(crate) fn open_unwarned<'s>(&self, store: &'s LocalStore) -> Result<Opened<'s>, Failure> {
+        let credential = self.credential()?;
+        let repository =
+            self.with_state(|state| Repository::open(store, state, &credential, self.env.clone()))?;
+        if let Some(error) = repository.unremembered() {
+            self.warn_of_state(error);
+        }
+        Ok(repository)
+    }
+
+    /// Reads the log without opening a key. A key file, if one was named, says
+    /// where the log stood.
+    pub(crate) fn read_log(&self, store: &LocalStore) -> Result<SeenLog, Failure> {
+        let file = self.common.key_file.as_deref();
+        let file = file.map(|path| self.read_key_file(path)).transpose()?;
+        self.with_state(|state| read_log(store, state, file.as_ref()))
+    }
+
+    /// Opens something with what this machine remembers, or without if that can't
+    /// be read: a full or unwritable disk of this machine is no reason to go
+    /// without a backup tonight.
+    fn with_state<T>(
+        &self,
+        open: impl Fn(Option<&State>) -> Result<T, OpenError>,
+    ) -> Result<T, Failure> {
+        match open(self.state().as_ref()) {
+            Err(OpenError::State(error @ StateError::Io { .. })) => {
+                self.warn_of_state(&error);
+                Ok(open(None)?)
+            }
+            opened => Ok(opened?),
+        }
+    }
+
+    /// Says that this machine will remember nothing.
+    pub(crate) fn warn_of_state(&self, error: &StateError) {
+        output::warn_failure(self, &Failure::from(error).context(FORGETFUL));
+    }
+
     fn warn_of_log(&self, repository: &Opened<'_>) {
-        let problems = repository.history().problems.len();
+        let problems = repository.seen().unknown_problems().count();
         if problems > 0 {
             let objects = if problems == 1 {
                 "1 problem"

@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     Rollback = 21,
     /// An object that is needed is gone.
     Missing = 23,
+    /// What was asked to be so before anything else is not.
+    Policy = 24,
     /// It is unknown whether the commit happened.
     Unknown = 25,
     /// It was interrupted.
@@ -48,6 +50,7 @@ impl Exit {
             Self::Integrity => "integrity",
             Self::Rollback => "rollback",
             Self::Missing => "missing",
+            Self::Policy => "policy",
             Self::Unknown => "outcome_unknown",
             Self::Interrupted => "interrupted",
         }

@@ -9,7 +9,9 @@ use std::fmt::Display;
 use indelible_engine::keys::{InitError, IssueError, UnlockError};
 use indelible_engine::log::{AppendError, LogError};
 use indelible_engine::read::ReadError;
-use indelible_engine::repository::{AddKeyError, Forbidden, OpenError, SnapshotError};
+use indelible_engine::repository::{
+    AddKeyError, Forbidden, NotJunk, OpenError, OtherRepository, SnapshotError,
+};
 use indelible_engine::restore::RestoreError;
 use indelible_engine::snapshot::{PublishError, SnapshotRunError};
 use indelible_engine::source::{CommandError, SourceError};
@@ -118,8 +120,8 @@ fn from_store(error: &dyn Error, store: &StoreError) -> Failure {
     Failure::of(exit, error).hint(hint)
 }
 
-impl From<StateError> for Failure {
-    fn from(error: StateError) -> Self {
+impl From<&StateError> for Failure {
+    fn from(error: &StateError) -> Self {
         let hint = match error {
             StateError::Damaged { .. } => {
                 "compare with a checkpoint that was kept elsewhere before you remove it"
@@ -128,7 +130,13 @@ impl From<StateError> for Failure {
                 "choose a directory that this user may write with --state-dir (or INDELIBLE_STATE_DIR)"
             }
         };
-        Self::of(Exit::Failed, &error).hint(hint)
+        Self::of(Exit::Failed, error).hint(hint)
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::from(&error)
     }
 }
 
@@ -367,11 +375,38 @@ impl From<SnapshotError> for Failure {
     }
 }
 
+impl From<OtherRepository> for Failure {
+    fn from(error: OtherRepository) -> Self {
+        Self::of(Exit::Rollback, &error).hint(
+            "if you replaced the repository on purpose, remove the pin file; if not, do not trust this store",
+        )
+    }
+}
+
+impl From<NotJunk> for Failure {
+    fn from(error: NotJunk) -> Self {
+        let hint = match error {
+            NotJunk::Valid { .. } | NotJunk::Absent { .. } => {
+                "only void entries, which `indelible verify` lists, can be accepted"
+            }
+            NotJunk::Beyond { .. } => {
+                "have the store's administrator remove it, or wait until the log has come near it"
+            }
+            NotJunk::Damaged { .. } | NotJunk::Removed { .. } => {
+                "bring the log entry back from another copy of the store"
+            }
+            _ => "find out first why the log is not the one that was seen before",
+        };
+        Self::of(Exit::Usage, &error).hint(hint)
+    }
+}
+
 impl From<VerifyError> for Failure {
     fn from(error: VerifyError) -> Self {
         match error {
             VerifyError::NotAllowed(error) => error.into(),
             VerifyError::List(ref store) => from_store(&error, store),
+            VerifyError::OtherRepository(error) => error.into(),
             _ => Self::of(Exit::Failed, &error),
         }
     }

@@ -10,6 +10,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::context::Context;
 use crate::output;
 
+/// Reading so much is worth a word beforehand, bytes: some seconds.
+const LONG_BYTES: u64 = 256 << 20;
+
 /// Shows phases as bars and notes as lines.
 pub(crate) struct Bars<'c> {
     context: &'c Context,
@@ -35,9 +38,14 @@ impl<'c> Bars<'c> {
     }
 
     fn say(&self, text: &str) {
+        self.above(|| output::warn(self.context, text));
+    }
+
+    /// Prints above the bars.
+    fn above(&self, print: impl FnOnce()) {
         match &self.all {
-            Some(all) => all.suspend(|| output::warn(self.context, text)),
-            None => output::warn(self.context, text),
+            Some(all) => all.suspend(print),
+            None => print(),
         }
     }
 }
@@ -78,6 +86,21 @@ fn style(phase: Phase, total: Option<u64>) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates are written right")
 }
 
+/// What is about to be read, as numbers of packs and bytes, if that takes long
+/// enough for somebody to ask.
+fn estimate(chosen: (u64, u64), all: (u64, u64)) -> Option<String> {
+    let shown = |(packs, bytes)| {
+        let packs = output::count(packs, "pack", "packs");
+        format!("{packs}, {}", output::size(bytes))
+    };
+    let whole = if chosen == all {
+        String::new()
+    } else {
+        format!(" (of {})", shown(all))
+    };
+    (chosen.1 >= LONG_BYTES).then(|| format!("reading {}{whole}", shown(chosen)))
+}
+
 impl Progress for Bars<'_> {
     fn begin(&self, phase: Phase, total: Option<u64>) {
         let Some(all) = &self.all else { return };
@@ -111,6 +134,16 @@ impl Progress for Bars<'_> {
                 output::count(count, "pack", "packs"),
                 output::size(size_bytes)
             )),
+            Note::PacksToRead {
+                chosen,
+                chosen_bytes,
+                all,
+                all_bytes,
+            } => {
+                if let Some(text) = estimate((chosen, chosen_bytes), (all, all_bytes)) {
+                    self.above(|| output::note(self.context, &text));
+                }
+            }
             Note::SourceChanged { path } => {
                 self.say(&format!(
                     "{path} changed while it was read; the snapshot holds what was read"
@@ -124,5 +157,23 @@ impl Progress for Bars<'_> {
             // are counted when the log is opened.
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::estimate;
+
+    /// Long work says how long beforehand, and short work does not.
+    ///
+    /// Method: all, a sample, and little.
+    #[test]
+    fn long_work_is_announced() {
+        let all = (12_000, 400 << 30);
+        let text = "reading 12,000 packs, 400.00 GiB";
+        assert_eq!(estimate(all, all).as_deref(), Some(text));
+        let text = "reading 12 packs, 384.00 MiB (of 12,000 packs, 400.00 GiB)";
+        assert_eq!(estimate((12, 384 << 20), all).as_deref(), Some(text));
+        assert_eq!(estimate((1, 1 << 20), all), None);
     }
 }

@@ -12,7 +12,7 @@
 //! | ground | [`mod@env`], [`progress`], [`cancel`] |
 //! | objects | [`store`] |
 //! | nouns of the repository | [`log`], [`keys`], [`pack`], [`tree`], [`index`] |
-//! | what a client keeps | [`state`] |
+//! | what is kept of a log | [`pin`], [`state`] |
 //! | cutting | [`chunker`] |
 //! | reading | [`read`] |
 //! | a repository, opened | [`repository`] |
@@ -28,6 +28,7 @@ pub mod index;
 pub mod keys;
 pub mod log;
 pub mod pack;
+pub mod pin;
 pub mod progress;
 pub mod read;
 pub mod repository;

@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 
 use indelible_format::authority::GenesisError;
-use indelible_format::history::{Continuity, History};
+use indelible_format::history::History;
 use indelible_format::ids::LogHash;
 use indelible_format::limits::LEAF_BYTES_MAX;
 use indelible_format::planted::{Bug, planted};
@@ -276,12 +276,4 @@ where
         number,
         source: cause,
     })
-}
-
-/// Whether what the client remembers of the log contradicts what it shows.
-pub fn is_continuous(history: &History) -> bool {
-    matches!(
-        history.continuity,
-        Continuity::Unpinned | Continuity::Extends
-    )
 }

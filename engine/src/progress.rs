@@ -27,7 +27,7 @@ pub enum Phase {
     CheckingPacks,
     /// Walking snapshot trees; counts nodes.
     WalkingTree,
-    /// Decoding chunks and checking their ids; counts plaintext bytes.
+    /// Decoding chunks and checking their ids; counts coded bytes.
     CheckingData,
 }
 
@@ -80,6 +80,17 @@ pub enum Note {
         /// The name as the store spells it. It is untrusted, so whoever shows
         /// it escapes control characters.
         path: String,
+    },
+    /// A verification is about to read packs whole.
+    PacksToRead {
+        /// How many it will read, if time allows.
+        chosen: u64,
+        /// Their length, bytes.
+        chosen_bytes: u64,
+        /// How many there are to choose from.
+        all: u64,
+        /// Their length, bytes.
+        all_bytes: u64,
     },
     /// A file changed while it was read; the snapshot holds what was read.
     SourceChanged {

@@ -8,6 +8,7 @@
 //! [`continuity`]: Repository::continuity
 
 mod listings;
+mod seen;
 mod snapshots;
 mod trial;
 
@@ -30,6 +31,7 @@ use crate::state::{RepositoryState, State, StateError};
 use crate::store::{AppendStore, ObjectKey, ReadStore, StoreError};
 
 pub use listings::{ListedPack, Listings};
+pub use seen::{Freshness, NotJunk, OtherRepository, SeenLog, read_log};
 pub use snapshots::{BrokenSnapshot, Refusal, Snapshot, SnapshotError};
 pub use trial::Trial;
 
@@ -86,42 +88,12 @@ pub enum AddKeyError {
     Append(#[from] AppendError<IssueError>),
 }
 
-/// The log of a repository, read without a key.
-///
-/// # Errors
-///
-/// [`OpenError`], but for [`OpenError::Unlock`].
-pub fn read_log<S: ReadStore + ?Sized>(
-    store: &S,
-    state: Option<&State>,
-    pinned: Option<RepositoryId>,
-) -> Result<(History, Option<RepositoryState>), OpenError> {
-    let location = store.location();
-    let known = state
-        .map(|state| state.repository_at(&location))
-        .transpose()?
-        .flatten();
-    let expected = pinned.or(known);
-    let mut remembered = Vec::new();
-    if let (Some(state), Some(id)) = (state, expected) {
-        remembered = state.repository(&id)?.leaves()?;
-    }
-    let history = log::read(store, &remembered)?;
-    let found = history.authority.repository();
-    if let Some(remembered) = expected.filter(|&id| id != found) {
-        return Err(OpenError::Exchanged { remembered, found });
-    }
-    let kept = state.map(|state| state.repository(&found)).transpose()?;
-    Ok((history, kept))
-}
-
 /// A repository, opened with a key.
 pub struct Repository<'s, S: ReadStore + ?Sized> {
     store: &'s S,
     env: Env,
-    state: Option<RepositoryState>,
-    history: History,
-    continuity: Continuity,
+    seen: SeenLog,
+    unremembered: Option<StateError>,
     key: KeyBundle,
     signer: SignerId,
 }
@@ -139,39 +111,28 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
         credential: &Credential,
         env: Env,
     ) -> Result<Self, OpenError> {
-        let pin = match credential {
-            Credential::KeyFile(file) => Some(file),
+        let key_file = match credential {
+            Credential::KeyFile(file) => Some(&**file),
             Credential::Passphrase(_) => None,
         };
-        let (history, kept) = match read_log(store, state, pin.map(|file| file.repository)) {
-            // Of a key file's own accord, rather than what was seen before.
-            Err(OpenError::Exchanged { remembered, found }) if pin.is_some() => {
-                return Err(UnlockError::OtherRepository {
-                    stated: remembered,
-                    found,
-                }
-                .into());
+        let mut seen = read_log(store, state, key_file)?;
+        let key = unlock(&seen.history.authority, credential)?;
+        let unremembered = match state.map(|state| remember(store, state, &seen)) {
+            None | Some(Ok(())) => None,
+            // What was remembered was compared. From now on this client does as if
+            // it had no memory, since it can't keep any.
+            Some(Err(error @ StateError::Io { .. })) => {
+                seen.state = None;
+                Some(error)
             }
-            read => read?,
+            Some(Err(damaged)) => return Err(damaged.into()),
         };
-        let mut continuity = history.continuity;
-        if let (Some(file), true) = (pin, log::is_continuous(&history)) {
-            continuity = against_pin(&history, file.size, &file.root);
-        }
-        let key = unlock(&history.authority, credential)?;
-        if let (Some(state), Some(kept)) = (state, &kept)
-            && matches!(continuity, Continuity::Unpinned | Continuity::Extends)
-        {
-            kept.remember(&history.leaves)?;
-            state.remember_location(&store.location(), &history.authority.repository())?;
-        }
         let signer = signer_of(&key.signing_seed);
         Ok(Self {
             store,
             env,
-            state: kept,
-            history,
-            continuity,
+            seen,
+            unremembered,
             key,
             signer,
         })
@@ -179,7 +140,7 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
 
     /// The repository's id.
     pub fn id(&self) -> RepositoryId {
-        self.history.authority.repository()
+        self.seen.repository()
     }
 
     /// Where its objects are.
@@ -189,12 +150,17 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
 
     /// Its log.
     pub fn history(&self) -> &History {
-        &self.history
+        &self.seen.history
+    }
+
+    /// Its log, with what this client knows of it.
+    pub fn seen(&self) -> &SeenLog {
+        &self.seen
     }
 
     /// How its log compares with what is remembered and pinned.
     pub fn continuity(&self) -> Continuity {
-        self.continuity
+        self.seen.freshness.worst()
     }
 
     /// The opened key.
@@ -214,7 +180,13 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
 
     /// What this client keeps of it.
     pub fn state(&self) -> Option<&RepositoryState> {
-        self.state.as_ref()
+        self.seen.state.as_ref()
+    }
+
+    /// Why this client can't remember what it saw, if it has a state that it
+    /// can't write to.
+    pub fn unremembered(&self) -> Option<&StateError> {
+        self.unremembered.as_ref()
     }
 
     /// The commit body of a snapshot entry: its own, or from its record.
@@ -233,7 +205,7 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
     ///
     /// [`FactsError`].
     pub fn facts(&self, signer: &SignerId) -> Result<Option<GrantFacts>, FactsError> {
-        let grant = self.history.authority.grant(signer);
+        let grant = self.seen.history.authority.grant(signer);
         let facts = grant.and_then(|grant| grant.facts.as_ref().map(|facts| (grant, facts)));
         let (Some((grant, facts)), Some(verify)) = (facts, &self.key.verify) else {
             return Ok(None);
@@ -252,7 +224,7 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
     /// Why the opened key may not sign a kind of entry now, if it may not.
     pub fn forbids(&self, kind: Kind) -> Option<Forbidden> {
         let now_ms = self.env.clock.now_unix_ms();
-        forbidden(&self.history.authority, &self.signer, kind, now_ms)
+        forbidden(&self.seen.history.authority, &self.signer, kind, now_ms)
     }
 }
 
@@ -280,7 +252,7 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         let (key, signer, env) = (&self.key, self.signer, &self.env);
         let appended = log::append(
             self.store,
-            &self.history,
+            &self.seen.history,
             |history: &History, previous, root| {
                 let body = body(history)?;
                 let claimed_ms = env.clock.now_unix_ms();
@@ -304,11 +276,11 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
                     .expect("makers of bodies bound them"))
             },
         )?;
-        self.history = appended.history;
+        self.seen.history = appended.history;
         // The entry is committed. A state that can't be written forgets it,
         // which is no reason to call the commit a failure.
-        if let Some(state) = &self.state {
-            let _ = state.remember(&self.history.leaves);
+        if let Some(state) = &self.seen.state {
+            let _ = state.remember(&self.seen.history.leaves);
         }
         Ok(appended.number)
     }
@@ -320,7 +292,7 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
     /// [`AddKeyError`].
     pub fn add_key(&mut self, request: KeyRequest) -> Result<NewKey, AddKeyError> {
         let asked = request.rights;
-        let own = self.history.authority.grant(&self.signer);
+        let own = self.seen.history.authority.grant(&self.signer);
         if own.is_some_and(|own| !own.kinds.contains(asked.kinds())) {
             return Err(IssueError::Overreach { asked }.into());
         }
@@ -335,6 +307,19 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         })?;
         Ok(new)
     }
+}
+
+/// Remembers a log that contradicts nothing, and where it is.
+fn remember<S: ReadStore + ?Sized>(
+    store: &S,
+    state: &State,
+    seen: &SeenLog,
+) -> Result<(), StateError> {
+    let (Some(kept), true) = (&seen.state, seen.freshness.is_continuous()) else {
+        return Ok(());
+    };
+    kept.remember(&seen.history.leaves)?;
+    state.remember_location(&store.location(), &seen.repository())
 }
 
 /// The commit body of a snapshot entry: its own, or from its record. `None` for
@@ -357,17 +342,5 @@ pub fn read_commit_body<S: ReadStore + ?Sized>(
             Ok(Some(CommitBody::decode(&bytes)?))
         }
         _ => Ok(None),
-    }
-}
-
-/// Compares the log with the size and root that a key file pins.
-fn against_pin(history: &History, size: u64, root: &indelible_format::ids::LogHash) -> Continuity {
-    match history.root_at(size) {
-        None => Continuity::Behind {
-            shown: history.size(),
-            remembered: size,
-        },
-        Some(found) if found == *root => Continuity::Extends,
-        Some(_) => Continuity::Forked { at: size - 1 },
     }
 }

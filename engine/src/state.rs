@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use indelible_format::ids::{LogHash, PackId, RepositoryId};
 
+use crate::pin::{Accepted, PIN_BYTES_MAX};
+
 mod journal;
 
 pub use journal::{Journal, JournalledPack};
@@ -120,15 +122,14 @@ impl State {
             .join(blake3::hash(location.as_bytes()).to_hex().as_str())
     }
 
-    /// The part of the state that is about one repository.
-    ///
-    /// # Errors
-    ///
-    /// [`StateError::Io`] where its directory can't be made.
-    pub fn repository(&self, id: &RepositoryId) -> Result<RepositoryState, StateError> {
-        let root = self.root.join(id.to_string());
-        make_dir(&root.join("journal"))?;
-        Ok(RepositoryState { root, id: *id })
+    /// The part of the state that is about one repository. Its directory is made
+    /// when something is first kept in it, so that what is remembered can be read
+    /// where nothing can be written.
+    pub fn repository(&self, id: &RepositoryId) -> RepositoryState {
+        RepositoryState {
+            root: self.root.join(id.to_string()),
+            id: *id,
+        }
     }
 }
 
@@ -185,7 +186,34 @@ impl RepositoryState {
         write_file(&self.root.join("log"), &bytes)
     }
 
+    /// The junk in its log that somebody looked at. What can't be read counts as
+    /// none: such junk is reported again, which is the safe side.
+    pub fn accepted(&self) -> Accepted {
+        let bytes = read_file(&self.accepted_file(), PIN_BYTES_MAX as u64);
+        let text = bytes.ok().flatten().map(String::from_utf8);
+        text.and_then(Result::ok)
+            .and_then(|text| Accepted::parse(&text).ok())
+            .unwrap_or_default()
+    }
+
+    /// Keeps what somebody looked at, beside what was before.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Io`].
+    pub fn accept(&self, junk: &Accepted) -> Result<(), StateError> {
+        let _turn = self.lock()?;
+        let mut accepted = self.accepted();
+        accepted.add(junk);
+        write_file(&self.accepted_file(), accepted.to_text().as_bytes())
+    }
+
+    fn accepted_file(&self) -> PathBuf {
+        self.root.join("accepted")
+    }
+
     fn lock(&self) -> Result<File, StateError> {
+        make_dir(&self.root)?;
         let path = self.root.join("lock");
         let file = OpenOptions::new()
             .write(true)

@@ -7,37 +7,41 @@
 //! |---|---|---|
 //! | packs | no key | the log; commit records; every listed pack's length, name and SHA-256 against its bytes |
 //! | tree | verify | every snapshot's manifest, reach and nodes; that each chunk they name stands in an authentic directory of a pack in reach |
-//! | data | restore | every stored chunk, decoded, against its id, each once |
+//! | data | restore | every stored chunk, decoded, against its id |
 //!
-//! At the level tree, packs are not read whole: their presence and length are
-//! checked, and their directories. The report says what was read, so that "no
-//! problem" never covers what was not looked at.
+//! An [`Extent`] may leave packs out of being read whole: of those, presence,
+//! length and directory are checked, and what the tree needs. The report says
+//! what was not read, so that "no problem" never covers what was not looked at.
 //!
 //! A problem is attributed by what snapshots need, not by what they mention: a
-//! damaged chunk that has an intact copy harms nobody.
+//! damaged chunk that has an intact copy harms nobody. Where a level can't tell,
+//! the report says whom a problem harms at least, or perhaps.
 //!
 //! This module never repairs and never writes.
 
+mod extent;
+mod log;
 mod problem;
+mod report;
 mod stock;
 mod tree;
+mod visit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use indelible_format::attest::Level;
-use indelible_format::entry::Body;
-use indelible_format::history::{Continuity, History, LogProblem};
-use indelible_format::ids::{LogHash, PackId, RecordId};
-use indelible_format::rights::Kind;
+use indelible_format::ids::{PackId, RecordId};
 
+use crate::env::Env;
+use crate::pin::{Accepted, Pin};
 use crate::progress::{Phase, Progress};
 use crate::read::ReadError;
-use crate::repository::{
-    BrokenSnapshot, Listings, RecordError, Refusal, Repository, read_commit_body,
-};
+use crate::repository::{OtherRepository, Repository, SeenLog};
 use crate::store::{Area, Listed, ObjectKey, ReadStore, StoreError};
-pub use problem::{Cause, Harm, Problem, ProblemKind};
-use stock::Stock;
+pub use extent::{Amount, Extent};
+pub use problem::{Cause, Check, Harm, Problem, ProblemKind};
+pub use report::{Junk, Report, Verdict};
+use stock::{Round, Stock};
 
 /// Why a verification could not be made at all.
 #[derive(Debug, thiserror::Error)]
@@ -49,56 +53,31 @@ pub enum VerifyError {
     /// The key has not the right that the level takes.
     #[error(transparent)]
     NotAllowed(#[from] ReadError),
+    /// The pin is another repository's.
+    #[error(transparent)]
+    OtherRepository(#[from] OtherRepository),
 }
 
-/// What was found of one snapshot.
+/// What a verification is asked for, beside its level.
 #[derive(Debug, Clone)]
-pub struct Verdict {
-    /// Its number.
-    pub number: u64,
-    /// Its NAME, where the key may know.
-    pub name: Option<String>,
-    /// Places in [`Report::problems`] of what harms it.
-    pub problems: BTreeSet<usize>,
-    /// Whether readers refuse it.
-    pub refused: Option<Refusal>,
+pub struct Terms<'a> {
+    /// How much is read of the packs.
+    pub extent: Extent,
+    /// What somebody keeps of the log outside this client. Junk that it knows is
+    /// no problem.
+    pub pin: Option<&'a Pin>,
+    /// More junk that is no problem, besides what this client knows.
+    pub accepted: Accepted,
 }
 
-/// What a verification found.
-#[derive(Debug)]
-pub struct Report {
-    /// How deep it went.
-    pub level: Level,
-    /// Size of the log.
-    pub size: u64,
-    /// Root over it.
-    pub root: LogHash,
-    /// How the log compares with what is remembered.
-    pub continuity: Continuity,
-    /// Packs that the log lists.
-    pub packs: u64,
-    /// Bytes read from packs.
-    pub bytes: u64,
-    /// Chunks decoded and checked against their ids.
-    pub chunks: u64,
-    /// Pages and nodes walked.
-    pub nodes: u64,
-    /// Everything that is wrong.
-    pub problems: Vec<Problem>,
-    /// Every snapshot.
-    pub snapshots: Vec<Verdict>,
-    /// Packs that no entry lists: what crashed runs left. Not errors.
-    pub unreferenced: Vec<PackId>,
-    /// Commit records that no entry names. Not errors.
-    pub unreferenced_records: Vec<RecordId>,
-    /// Names in the store that no object has.
-    pub foreign: Vec<String>,
-}
-
-impl Report {
-    /// Whether nothing is wrong with what was checked.
-    pub fn is_sound(&self) -> bool {
-        self.problems.is_empty()
+impl Default for Terms<'_> {
+    /// Everything is read, and compared with what this client knows.
+    fn default() -> Self {
+        Self {
+            extent: Extent::ALL,
+            pin: None,
+            accepted: Accepted::default(),
+        }
     }
 }
 
@@ -134,35 +113,39 @@ fn take_inventory<S: ReadStore + ?Sized>(store: &S) -> Result<Inventory, VerifyE
     Ok(inventory)
 }
 
-/// Verifies at the level packs, with no key.
+/// Verifies at the level packs, with no key. `env` draws samples and tells the
+/// time.
 ///
 /// # Errors
 ///
-/// [`VerifyError::List`].
+/// [`VerifyError::List`], [`VerifyError::OtherRepository`].
 pub fn packs<S: ReadStore + ?Sized>(
     store: &S,
-    history: &History,
+    seen: &SeenLog,
+    terms: &Terms<'_>,
+    env: &Env,
     progress: &dyn Progress,
 ) -> Result<Report, VerifyError> {
+    let round = Round::begin(terms, env, progress);
+    let freshness = seen.against(terms.pin)?;
     let inventory = take_inventory(store)?;
-    let (mut report, listings) =
-        begin(store, history, history.continuity, Level::Packs, &inventory);
-    let stock = Stock::new(&inventory.packs);
+    let (mut report, listings) = log::begin(store, seen, terms, freshness, &inventory);
+    let mut stock = Stock::new(&inventory.packs);
     // Without keys reaches are sealed: only the listing entry is known to be
     // harmed.
-    for (listed, problem) in stock.check_bytes(store, &listings, progress) {
+    for wrong in stock.check_bytes(store, &listings, &round) {
         let at = report.problems.len();
-        report.problems.push(problem);
+        report.problems.push(wrong.problem);
         let harmed = report
             .snapshots
             .iter_mut()
-            .filter(|verdict| verdict.number == listed.entry);
+            .filter(|verdict| wrong.harmed == Some(verdict.number));
         for verdict in harmed {
             verdict.problems.insert(at);
         }
     }
-    report.bytes = stock.bytes_read();
-    finish(&mut report, false);
+    stock.report_into(&mut report);
+    report.attribute(false);
     Ok(report)
 }
 
@@ -178,6 +161,7 @@ pub fn packs<S: ReadStore + ?Sized>(
 pub fn with_key<S: ReadStore + ?Sized>(
     repository: &Repository<'_, S>,
     level: Level,
+    terms: &Terms<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, VerifyError> {
     assert!(
@@ -191,171 +175,18 @@ pub fn with_key<S: ReadStore + ?Sized>(
     if level == Level::Data && key.restore.is_none() {
         return Err(ReadError::NotAllowed { needed: "restore" }.into());
     }
-    let store = repository.store();
+    let round = Round::begin(terms, repository.env(), progress);
+    let (store, seen) = (repository.store(), repository.seen());
+    let freshness = seen.against(terms.pin)?;
     let inventory = take_inventory(store)?;
-    let (mut report, listings) = begin(
-        store,
-        repository.history(),
-        repository.continuity(),
-        level,
-        &inventory,
-    );
+    let (mut report, listings) = log::begin(store, seen, terms, freshness, &inventory);
+    report.level = level;
     let mut stock = Stock::new(&inventory.packs);
-    stock.open_packs(repository, &listings, level == Level::Data, progress)?;
+    stock.open_packs(repository, &listings, level == Level::Data, &round)?;
     progress.begin(Phase::WalkingTree, None);
     tree::walk_all(repository, &listings, &mut stock, &mut report, progress);
     progress.end(Phase::WalkingTree);
-    report.bytes = stock.bytes_read();
-    report.chunks = stock.chunks_checked();
     stock.report_into(&mut report);
-    finish(&mut report, true);
+    report.attribute(true);
     Ok(report)
-}
-
-/// What the log alone shows.
-fn begin<S: ReadStore + ?Sized>(
-    store: &S,
-    history: &History,
-    continuity: Continuity,
-    level: Level,
-    inventory: &Inventory,
-) -> (Report, Listings) {
-    let mut problems: Vec<Problem> = history.problems.iter().map(log_problem).collect();
-    problems.extend(continuity_problem(continuity));
-    let mut listings = Listings::default();
-    let mut snapshots = Vec::new();
-    let mut records = inventory.records.clone();
-    for entry in history
-        .entries
-        .values()
-        .filter(|entry| entry.header().kind == Kind::Snapshot)
-    {
-        let header = entry.header();
-        if let Body::Snapshot(indelible_format::commit::SnapshotBody::Record { id, .. }) =
-            entry.body()
-        {
-            records.remove(id);
-        }
-        let mut verdict = Verdict {
-            number: header.number,
-            name: None,
-            problems: BTreeSet::new(),
-            refused: None,
-        };
-        match read_commit_body(store, entry) {
-            Ok(Some(body)) => listings.add(header.number, header.domain, &body),
-            Ok(None) => {}
-            Err(error) => {
-                verdict.problems.insert(problems.len());
-                problems.push(record_problem(header.number, error));
-            }
-        }
-        snapshots.push(verdict);
-    }
-    let listed: BTreeSet<PackId> = listings.packs().map(|listed| listed.pack.id).collect();
-    let report = Report {
-        level,
-        size: history.size(),
-        root: history.root(),
-        continuity,
-        packs: listed.len() as u64,
-        bytes: 0,
-        chunks: 0,
-        nodes: 0,
-        problems,
-        snapshots,
-        unreferenced: inventory
-            .packs
-            .keys()
-            .filter(|id| !listed.contains(id))
-            .copied()
-            .collect(),
-        unreferenced_records: records.into_iter().collect(),
-        foreign: inventory.foreign.clone(),
-    };
-    (report, listings)
-}
-
-/// Says of each problem which snapshots it harms.
-fn finish(report: &mut Report, harm_is_known: bool) {
-    let mut harms = vec![BTreeSet::new(); report.problems.len()];
-    for verdict in &report.snapshots {
-        for problem in &verdict.problems {
-            harms[*problem].insert(verdict.number);
-        }
-    }
-    for (problem, snapshots) in report.problems.iter_mut().zip(harms) {
-        problem.harm = if harm_is_known || problem.kind.is_of_the_log() {
-            Harm::Snapshots(snapshots)
-        } else {
-            Harm::AtLeast(snapshots)
-        };
-    }
-}
-
-fn log_problem(problem: &LogProblem) -> Problem {
-    let object = |number: &u64| ObjectKey::Log(*number).path();
-    let range = |first: &u64, last: &u64| {
-        if first == last {
-            object(first)
-        } else {
-            format!("{} to {}", object(first), object(last))
-        }
-    };
-    match problem {
-        LogProblem::Void { number, reason, .. } => Problem::new(
-            ProblemKind::VoidEntry,
-            object(number),
-            Some(Box::new(reason.clone())),
-        ),
-        LogProblem::Damaged { number, reason } => Problem::new(
-            ProblemKind::DamagedEntry,
-            object(number),
-            Some(Box::new(reason.clone())),
-        ),
-        LogProblem::Removed { first, last } => {
-            Problem::new(ProblemKind::RemovedEntry, range(first, last), None)
-        }
-        LogProblem::OtherHistory { first, last } => {
-            Problem::new(ProblemKind::OtherHistory, range(first, last), None)
-        }
-        LogProblem::Beyond { first, .. } => {
-            Problem::new(ProblemKind::BeyondEnd, object(first), None)
-        }
-        other => Problem::new(ProblemKind::OtherHistory, object(&other.first()), None),
-    }
-}
-
-fn continuity_problem(continuity: Continuity) -> Option<Problem> {
-    match continuity {
-        Continuity::Unpinned | Continuity::Extends => None,
-        Continuity::Behind { shown, .. } => Some(Problem::new(
-            ProblemKind::RolledBack,
-            ObjectKey::Log(shown).path(),
-            None,
-        )),
-        Continuity::Forked { at } => Some(Problem::new(
-            ProblemKind::Forked,
-            ObjectKey::Log(at).path(),
-            None,
-        )),
-    }
-}
-
-fn record_problem(number: u64, error: RecordError) -> Problem {
-    let object = match &error {
-        RecordError::Altered { id } => ObjectKey::Record(*id).path(),
-        RecordError::Store(StoreError::NotFound { key }) => key.path(),
-        _ => ObjectKey::Log(number).path(),
-    };
-    Problem::new(ProblemKind::CommitRecord, object, Some(Box::new(error)))
-}
-
-/// A snapshot that can't be shown, as a problem of its entry.
-fn broken_snapshot(broken: BrokenSnapshot) -> Problem {
-    Problem::new(
-        ProblemKind::Snapshot,
-        ObjectKey::Log(broken.number).path(),
-        Some(Box::new(broken.error)),
-    )
 }

@@ -5,10 +5,10 @@ use crate::wire::{Builder, Cursor, LayoutError};
 
 const FIELD: &str = "attest body";
 
-/// How deep a verification went.
+/// How deep a verification went. Each level includes the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Names against bytes; needs no key.
+    /// The log, and packs' names against their bytes; needs no key.
     Packs,
     /// Every reachable node, and that what it names exists.
     Tree,

@@ -26,6 +26,16 @@ pub enum CheckpointError {
     Signature(#[from] BadSignature),
 }
 
+/// Why some text is not that of a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} is not {expected}")]
+pub struct CheckpointTextError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What should stand there.
+    pub expected: &'static str,
+}
+
 /// A claim of a log's size and root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -42,13 +52,39 @@ impl Checkpoint {
         format!("{ORIGIN}{}", self.repository)
     }
 
-    fn text(&self) -> String {
+    /// The text that a note signs: three lines.
+    pub fn text(&self) -> String {
         format!(
             "{}\n{}\n{}\n",
             self.origin(),
             self.size,
-            BASE64.encode(&self.root.0)
+            self.root.to_base64()
         )
+    }
+
+    /// Reads the three lines of the text, without their ends. What follows them
+    /// is the caller's.
+    pub fn from_lines<'t>(
+        lines: &mut impl Iterator<Item = &'t str>,
+    ) -> Result<Self, CheckpointTextError> {
+        let wrong = |line, expected| CheckpointTextError { line, expected };
+        let repository = lines
+            .next()
+            .and_then(|origin| RepositoryId::from_hex(origin.strip_prefix(ORIGIN)?))
+            .ok_or(wrong(1, "`indelible/` and the id of a repository"))?;
+        let size = lines
+            .next()
+            .and_then(parse_number)
+            .ok_or(wrong(2, "the size of a log in decimal"))?;
+        let root = lines
+            .next()
+            .and_then(LogHash::from_base64)
+            .ok_or(wrong(3, "the root over a log in base64"))?;
+        Ok(Self {
+            repository,
+            size,
+            root,
+        })
     }
 
     /// The note, signed.
@@ -100,16 +136,8 @@ impl ParsedCheckpoint {
     fn parse_note(note: &str) -> Option<Self> {
         let (text, signatures) = note.split_once("\n\n")?;
         let mut lines = text.split('\n');
-        let repository = RepositoryId::from_hex(lines.next()?.strip_prefix(ORIGIN)?)?;
-        let size_text = lines.next()?;
-        let size: u64 = size_text.parse().ok()?;
-        let root = decode_base64(lines.next()?)?;
-        let claim = Checkpoint {
-            repository,
-            size,
-            root: LogHash(root.try_into().ok()?),
-        };
-        if lines.next().is_some() || size.to_string() != size_text {
+        let claim = Checkpoint::from_lines(&mut lines).ok()?;
+        if lines.next().is_some() {
             return None;
         }
         let signatures = signatures
@@ -157,6 +185,30 @@ impl ParsedCheckpoint {
         }
         Err(CheckpointError::NotSignedBy(*signer))
     }
+}
+
+impl LogHash {
+    /// The form in which checkpoints show it.
+    pub fn to_base64(&self) -> String {
+        BASE64.encode(&self.0)
+    }
+
+    /// Reads that form.
+    pub fn from_base64(text: &str) -> Option<Self> {
+        Some(Self(decode_base64(text)?.try_into().ok()?))
+    }
+}
+
+/// Whether a line of a note is laid out as one of its signatures; what it holds
+/// is not looked at.
+pub fn is_signature_line(line: &str) -> bool {
+    line.starts_with(DASH)
+}
+
+/// Reads a number as it is written: digits, and no zero in front.
+pub fn parse_number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 fn parse_signature(line: &str) -> Option<(String, Vec<u8>)> {

@@ -21,7 +21,7 @@ use indelible_engine::source::{self, NamedPath};
 use indelible_engine::state::State;
 use indelible_engine::store::LocalStore;
 use indelible_engine::target::Policy;
-use indelible_engine::verify;
+use indelible_engine::verify::{self, Terms};
 use indelible_format::attest::Level;
 use indelible_format::genesis::ChunkerParameters;
 use indelible_format::grant::GrantFacts;
@@ -218,7 +218,7 @@ impl<'c> Stage<'c> {
         for snapshot in &sound {
             self.say(&format!("  {}", crate::address::describe(snapshot)));
         }
-        let report = verify::with_key(&repository, Level::Data, &Silent)?;
+        let report = verify::with_key(&repository, Level::Data, &Terms::default(), &Silent)?;
         if !report.is_sound() {
             return Err(
                 Failure::new(Exit::Integrity, "the demo's repository is not sound")

@@ -141,11 +141,11 @@ fn write_sheet(path: &Path, sheet: &str) -> Result<(), Failure> {
 fn remember(context: &Context, store: &LocalStore, new: &NewRepository) {
     use indelible_engine::store::ReadStore as _;
     let Some(state) = context.state() else { return };
-    let remembered = state.repository(&new.id()).and_then(|repository| {
-        let leaf = indelible_format::ids::LogHash(new.id().0);
-        repository.remember(&[leaf])?;
-        state.remember_location(&store.location(), &new.id())
-    });
+    let leaf = indelible_format::ids::LogHash(new.id().0);
+    let remembered = state
+        .repository(&new.id())
+        .remember(&[leaf])
+        .and_then(|()| state.remember_location(&store.location(), &new.id()));
     if let Err(error) = remembered {
         output::warn_failure(context, &Failure::from(error));
     }

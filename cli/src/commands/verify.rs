@@ -1,12 +1,23 @@
-//! `indelible verify`.
+//! `indelible verify`: made to be run unattended, by a CI job or a timer.
+//!
+//! Whatever happens, the exit code says it, and so does the JUnit report if one
+//! was asked for: also that the verification could not be made. A pin is written
+//! only after a verification that found nothing wrong.
 
-use std::collections::BTreeSet;
+mod junit;
+mod messages;
+mod pin_file;
+mod terms;
+mod text;
+mod told;
 
-use indelible_engine::repository::read_log;
-use indelible_engine::verify::{self, Harm, Problem, ProblemKind, Report};
+use std::error::Error;
+
+use indelible_engine::pin::Pin;
+use indelible_engine::repository::{SeenLog, read_log};
+use indelible_engine::store::LocalStore;
+use indelible_engine::verify::{self as engine, Problem, ProblemKind, Report, Terms};
 use indelible_format::attest::Level;
-use indelible_format::history::Continuity;
-use serde_json::json;
 
 use crate::args::{Verify, VerifyLevel};
 use crate::context::Context;
@@ -14,41 +25,116 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::Bars;
+use junit::Span;
+use pin_file::PinFile;
 
 pub(crate) fn run(context: &Context, args: &Verify) -> Result<Exit, Failure> {
-    let store = context.store()?;
-    let keyless = match args.level {
-        Some(VerifyLevel::Packs) => true,
-        Some(_) => false,
-        None => !context.has_credential(),
-    };
-    let report = if keyless {
-        let state = context.state();
-        let (history, _) = read_log(&store, state.as_ref(), None)?;
-        let bars = Bars::new(context);
-        verify::packs(&store, &history, &bars)?
-    } else {
-        let repository = context.open(&store)?;
-        let key = repository.key();
-        let level = match args.level {
-            Some(VerifyLevel::Data) => Level::Data,
-            None if key.restore.is_some() => Level::Data,
-            None if key.verify.is_none() => Level::Packs,
-            _ => Level::Tree,
+    let clock = &context.env.clock;
+    let (began_unix_ms, began_ms) = (clock.now_unix_ms(), clock.monotonic_ms());
+    let mut outcome = verify(context, args);
+    if let Some(path) = &args.report {
+        let span = Span {
+            began_unix_ms,
+            took_ms: clock.monotonic_ms().saturating_sub(began_ms),
         };
-        let bars = Bars::new(context);
-        if level == Level::Packs {
-            verify::packs(&store, repository.history(), &bars)?
-        } else {
-            verify::with_key(&repository, level, &bars)?
+        match (junit::write(path, &outcome, span), &outcome) {
+            (Ok(()), _) => {}
+            // Nothing else is wrong, so this is what went wrong.
+            (Err(unwritten), Ok(report)) if report.is_sound() => outcome = Err(unwritten),
+            (Err(unwritten), _) => output::warn_failure(context, &unwritten),
         }
-    };
-    if context.common.json {
-        print_json(&report);
-    } else {
-        print(context, &report);
     }
-    Ok(exit(&report))
+    outcome.map(|report| exit(&report))
+}
+
+fn verify(context: &Context, args: &Verify) -> Result<Report, Failure> {
+    let extent = terms::extent(args)?;
+    let pin = args
+        .pin
+        .as_deref()
+        .map(|path| PinFile::read(path, args.require_pin))
+        .transpose()?;
+    if let Some(absent) = pin.as_ref().filter(|pin| pin.pinned().is_none()) {
+        absent.tell_absence(context, args.update_pin);
+    }
+    let pinned = pin.as_ref().and_then(PinFile::pinned);
+    let make = |seen: &SeenLog| -> Result<Terms<'_>, Failure> {
+        Ok(Terms {
+            extent,
+            pin: pinned,
+            accepted: terms::accept(context, args, seen, pinned)?,
+        })
+    };
+    let store = context.store()?;
+    let report = if needs_no_key(context, args) {
+        without_key(context, &store, &make)
+    } else {
+        with_key(context, &store, args, &make)
+    };
+    let report = report.map_err(|failure| match failure.exit {
+        Exit::Key => exchanged(&store, pinned).unwrap_or(failure),
+        _ => failure,
+    })?;
+    if context.common.json {
+        messages::print(&report);
+    } else {
+        text::print(context, &report);
+    }
+    if let (Some(file), true, Some(pin)) = (pin, args.update_pin, report.pin()) {
+        file.write(&pin)?;
+    }
+    Ok(report)
+}
+
+/// A key that does not fit may be the right one, and the repository another: the
+/// pin tells.
+fn exchanged(store: &LocalStore, pin: Option<&Pin>) -> Option<Failure> {
+    let seen = read_log(store, None, None).ok()?;
+    seen.against(pin).err().map(Failure::from)
+}
+
+fn needs_no_key(context: &Context, args: &Verify) -> bool {
+    match args.level {
+        Some(level) => level == VerifyLevel::Packs,
+        None => !context.has_credential(),
+    }
+}
+
+/// Makes the terms of a verification for the log that is there.
+type MakeTerms<'a> = dyn Fn(&SeenLog) -> Result<Terms<'a>, Failure> + 'a;
+
+fn without_key(
+    context: &Context,
+    store: &LocalStore,
+    make: &MakeTerms<'_>,
+) -> Result<Report, Failure> {
+    let seen = context.read_log(store)?;
+    let terms = make(&seen)?;
+    let bars = Bars::new(context);
+    Ok(engine::packs(store, &seen, &terms, &context.env, &bars)?)
+}
+
+fn with_key(
+    context: &Context,
+    store: &LocalStore,
+    args: &Verify,
+    make: &MakeTerms<'_>,
+) -> Result<Report, Failure> {
+    let repository = context.open_unwarned(store)?;
+    let key = repository.key();
+    let level = match args.level {
+        Some(VerifyLevel::Data) => Level::Data,
+        None if key.restore.is_some() => Level::Data,
+        None if key.verify.is_none() => Level::Packs,
+        _ => Level::Tree,
+    };
+    let terms = make(repository.seen())?;
+    let bars = Bars::new(context);
+    if level == Level::Packs {
+        let seen = repository.seen();
+        return Ok(engine::packs(store, seen, &terms, &context.env, &bars)?);
+    }
+    Ok(engine::with_key(&repository, level, &terms, &bars)?)
 }
 
 fn exit(report: &Report) -> Exit {
@@ -75,10 +161,7 @@ fn level_word(level: Level) -> &'static str {
 /// The causes of a problem, outermost first, in one line.
 fn causes(problem: &Problem) -> String {
     let mut texts: Vec<String> = Vec::new();
-    let mut error = problem
-        .cause
-        .as_deref()
-        .map(|cause| cause as &dyn std::error::Error);
+    let mut error = problem.cause.as_deref().map(|cause| cause as &dyn Error);
     while let Some(cause) = error {
         let text = cause.to_string();
         if texts.last() != Some(&text) {
@@ -87,172 +170,4 @@ fn causes(problem: &Problem) -> String {
         error = cause.source();
     }
     texts.join(": ")
-}
-
-fn numbers(snapshots: &BTreeSet<u64>) -> String {
-    let list: Vec<String> = snapshots
-        .iter()
-        .take(20)
-        .map(|number| format!("@{number}"))
-        .collect();
-    let more = snapshots.len().saturating_sub(20);
-    if more > 0 {
-        format!("{} and {more} more", list.join(" "))
-    } else {
-        list.join(" ")
-    }
-}
-
-fn harm(problem: &Problem) -> String {
-    match &problem.harm {
-        Harm::Snapshots(snapshots) if snapshots.is_empty() => "harms no snapshot".to_owned(),
-        Harm::Snapshots(snapshots) => format!("harms {}", numbers(snapshots)),
-        Harm::AtLeast(snapshots) if snapshots.is_empty() => {
-            "whom it harms takes a key to tell".to_owned()
-        }
-        Harm::AtLeast(snapshots) => format!("harms {}, and perhaps later ones", numbers(snapshots)),
-    }
-}
-
-fn print(context: &Context, report: &Report) {
-    for problem in &report.problems {
-        let chunk = problem
-            .chunk
-            .map(|number| format!(" chunk {number}"))
-            .unwrap_or_default();
-        let cause = causes(problem);
-        let cause = if cause.is_empty() {
-            String::new()
-        } else {
-            format!(": {cause}")
-        };
-        output::line(&format!(
-            "PROBLEM {} {}{chunk}: {}{cause}; {}; {}",
-            problem.kind.code(),
-            problem.object,
-            problem.kind.describe(),
-            harm(problem),
-            problem.kind.advice()
-        ));
-    }
-    for verdict in &report.snapshots {
-        if let Some(refusal) = &verdict.refused {
-            output::line(&format!("REFUSED @{}: {refusal}", verdict.number));
-        }
-    }
-    for path in &report.foreign {
-        let path = indelible_format::path::shown(path.as_bytes()).to_string();
-        output::line(&format!(
-            "FOREIGN {path}: no object of a repository has such a name"
-        ));
-    }
-    if context.common.quiet && report.is_sound() {
-        return;
-    }
-    summary(report);
-}
-
-fn summary(report: &Report) {
-    let left = report.unreferenced.len() + report.unreferenced_records.len();
-    if left > 0 {
-        output::line(&format!(
-            "{} that no snapshot names, left by interrupted runs; no harm",
-            output::count(left as u64, "object", "objects")
-        ));
-    }
-    let harmed = report
-        .snapshots
-        .iter()
-        .filter(|verdict| !verdict.problems.is_empty())
-        .count();
-    let freshness = match report.continuity {
-        Continuity::Unpinned => "freshness unverified: this machine remembered nothing of the log",
-        Continuity::Extends => "the log extends what this machine remembered",
-        Continuity::Behind { .. } | Continuity::Forked { .. } => {
-            "the log contradicts what this machine remembered"
-        }
-    };
-    let read = match report.level {
-        Level::Tree => "presence, length and directory of each pack; contents were not read",
-        Level::Data => "every byte of every pack; every chunk decoded",
-        Level::Packs | Level::Drill => "every byte of every pack; nothing was decrypted",
-    };
-    output::line(&format!(
-        "verified at level {}: {}, {}, {}, {} read, {} decoded, {} walked",
-        level_word(report.level),
-        output::count(report.size, "log entry", "log entries"),
-        output::count(report.snapshots.len() as u64, "snapshot", "snapshots"),
-        output::count(report.packs, "pack", "packs"),
-        output::size(report.bytes),
-        output::count(report.chunks, "chunk", "chunks"),
-        output::count(report.nodes, "node", "nodes"),
-    ));
-    output::line(&format!("read: {read}"));
-    output::line(freshness);
-    if report.is_sound() {
-        output::line("no problem found");
-    } else {
-        output::line(&format!(
-            "{} found; {} harmed of {}",
-            output::count(report.problems.len() as u64, "problem", "problems"),
-            harmed,
-            output::count(report.snapshots.len() as u64, "snapshot", "snapshots"),
-        ));
-    }
-}
-
-fn print_json(report: &Report) {
-    for problem in &report.problems {
-        let (snapshots, exact) = match &problem.harm {
-            Harm::Snapshots(snapshots) => (snapshots, true),
-            Harm::AtLeast(snapshots) => (snapshots, false),
-        };
-        output::json(
-            "problem",
-            json!({
-                "kind": problem.kind.code(),
-                "object": problem.object,
-                "chunk": problem.chunk,
-                "cause": causes(problem),
-                "harmed_snapshots": snapshots,
-                "harm_is_complete": exact,
-                "advice": problem.kind.advice(),
-            }),
-        );
-    }
-    for verdict in &report.snapshots {
-        output::json(
-            "snapshot_verdict",
-            json!({
-                "number": verdict.number,
-                "name": verdict.name,
-                "sound": verdict.problems.is_empty(),
-                "refused": verdict.refused.as_ref().map(ToString::to_string),
-            }),
-        );
-    }
-    output::json(
-        "verified",
-        json!({
-            "level": level_word(report.level),
-            "sound": report.is_sound(),
-            "log_size": report.size,
-            "log_root": report.root.to_string(),
-            "freshness": match report.continuity {
-                Continuity::Unpinned => "unverified",
-                Continuity::Extends => "extends",
-                Continuity::Behind { .. } => "behind",
-                Continuity::Forked { .. } => "forked",
-            },
-            "packs": report.packs,
-            "bytes_read": report.bytes,
-            "chunks_decoded": report.chunks,
-            "nodes_walked": report.nodes,
-            "snapshots": report.snapshots.len(),
-            "problems": report.problems.len(),
-            "unreferenced_packs": report.unreferenced.len(),
-            "unreferenced_records": report.unreferenced_records.len(),
-            "foreign": report.foreign,
-        }),
-    );
 }

@@ -5,6 +5,8 @@ mod concurrency;
 mod demo;
 mod pipeline;
 mod postgres;
+mod readme;
 mod security;
 mod support;
 mod transcripts;
+mod verify;

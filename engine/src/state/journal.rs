@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use indelible_format::ids::{CommitId, DomainId, PackId};
 
-use super::{RepositoryState, StateError, failed};
+use super::{RepositoryState, StateError, failed, make_dir};
 
 /// A pack that a run finished and did not commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,9 @@ impl RepositoryState {
         commit: &CommitId,
         domain: &DomainId,
     ) -> Result<Journal, StateError> {
-        let path = self.root.join("journal").join(format!("{domain}-{commit}"));
+        let dir = self.root.join("journal");
+        make_dir(&dir)?;
+        let path = dir.join(format!("{domain}-{commit}"));
         let file = OpenOptions::new()
             .append(true)
             .create_new(true)
@@ -93,7 +95,13 @@ impl RepositoryState {
         let dir = self.root.join("journal");
         let prefix = format!("{domain}-");
         let mut dead = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(failed("list", &dir))? {
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            // No run began one yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(dead),
+            Err(error) => return Err(failed("list", &dir)(error)),
+        };
+        for entry in entries {
             let entry = entry.map_err(failed("list", &dir))?;
             let ours = entry
                 .file_name()

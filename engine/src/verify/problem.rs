@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 
+use indelible_format::attest::Level;
+
 /// Why, as the error that was met.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -24,6 +26,8 @@ pub enum ProblemKind {
     RolledBack,
     /// The log contradicts what is remembered of it.
     Forked,
+    /// The copy of genesis under a telling name is another object.
+    GenesisCopy,
     /// A commit record is gone or altered.
     CommitRecord,
     /// A snapshot's manifest or reach can't be read.
@@ -57,6 +61,7 @@ impl ProblemKind {
             Self::BeyondEnd => "log-beyond-end",
             Self::RolledBack => "log-rolled-back",
             Self::Forked => "log-forked",
+            Self::GenesisCopy => "genesis-copy",
             Self::CommitRecord => "commit-record",
             Self::Snapshot => "snapshot-unreadable",
             Self::PackMissing => "pack-missing",
@@ -80,6 +85,7 @@ impl ProblemKind {
             Self::BeyondEnd => "objects far beyond the end of the log",
             Self::RolledBack => "the log is shorter than it was",
             Self::Forked => "the log is not the one that was seen before",
+            Self::GenesisCopy => "the copy of the first log entry is damaged",
             Self::CommitRecord => "a commit record is gone or damaged",
             Self::Snapshot => "a snapshot's own description can't be read",
             Self::PackMissing => "a pack is gone",
@@ -96,8 +102,11 @@ impl ProblemKind {
     /// What to do about it.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::VoidEntry | Self::BeyondEnd => {
-                "somebody wrote to the store without a key; find out who may, and change the store's credentials"
+            Self::VoidEntry => {
+                "somebody wrote to the store without a key: find out who may, change the store's credentials, and accept what you looked at with --accept-void"
+            }
+            Self::BeyondEnd => {
+                "somebody wrote to the store without a key: find out who may, and change the store's credentials"
             }
             Self::DamagedEntry | Self::RemovedEntry | Self::OtherHistory => {
                 "restore the log object from another copy of the store; somebody could change or delete it"
@@ -107,6 +116,9 @@ impl ProblemKind {
             }
             Self::Forked => {
                 "do not trust this store until you know why; compare checkpoints with other machines"
+            }
+            Self::GenesisCopy => {
+                "nothing depends on it; put a copy of log/000000000000 in its place, in case that one is lost"
             }
             Self::CommitRecord
             | Self::PackMissing
@@ -122,6 +134,32 @@ impl ProblemKind {
         }
     }
 
+    /// The check that finds it.
+    fn check(self) -> Check {
+        match self {
+            Self::VoidEntry
+            | Self::DamagedEntry
+            | Self::RemovedEntry
+            | Self::OtherHistory
+            | Self::BeyondEnd
+            | Self::GenesisCopy => Check::Log,
+            Self::RolledBack | Self::Forked => Check::Freshness,
+            Self::CommitRecord => Check::Records,
+            Self::PackMissing => Check::Presence,
+            Self::PackAltered | Self::PackUnread => Check::Contents,
+            Self::Directory => Check::Directories,
+            Self::Snapshot | Self::Tree | Self::ChunkMissing | Self::OutsideReach => Check::Trees,
+            Self::Chunk => Check::Chunks,
+        }
+    }
+
+    /// Whether a check fails by it. A damaged chunk or directory is also a pack that
+    /// has other bytes than its name says.
+    pub fn fails(self, check: Check) -> bool {
+        let of_bytes = matches!(self, Self::Chunk | Self::Directory);
+        self.check() == check || (of_bytes && check == Check::Contents)
+    }
+
     /// Whether it is about the log alone, so that what it harms is known without
     /// a key.
     pub fn is_of_the_log(self) -> bool {
@@ -134,8 +172,60 @@ impl ProblemKind {
                 | Self::BeyondEnd
                 | Self::RolledBack
                 | Self::Forked
+                | Self::GenesisCopy
                 | Self::CommitRecord
         )
+    }
+}
+
+/// A thing that a verification looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    /// That the log holds together.
+    Log,
+    /// That it is no older and no other log than was seen before.
+    Freshness,
+    /// Commit records.
+    Records,
+    /// That every listed pack is there, with its length.
+    Presence,
+    /// The bytes of packs, against their names.
+    Contents,
+    /// The directories of packs.
+    Directories,
+    /// Manifests, reaches, pages and nodes.
+    Trees,
+    /// Chunks, decoded.
+    Chunks,
+}
+
+impl Check {
+    /// Every check, each after what it leans on.
+    pub const ALL: [Self; 8] = [
+        Self::Log,
+        Self::Freshness,
+        Self::Records,
+        Self::Presence,
+        Self::Contents,
+        Self::Directories,
+        Self::Trees,
+        Self::Chunks,
+    ];
+
+    /// The lowest level that makes it.
+    pub fn level(self) -> Level {
+        match self {
+            Self::Log | Self::Freshness | Self::Records | Self::Presence | Self::Contents => {
+                Level::Packs
+            }
+            Self::Directories | Self::Trees => Level::Tree,
+            Self::Chunks => Level::Data,
+        }
+    }
+
+    /// Whether it reads packs whole, so that an extent may leave some out.
+    pub fn reads_packs(self) -> bool {
+        matches!(self, Self::Contents | Self::Chunks)
     }
 }
 
@@ -144,6 +234,14 @@ impl ProblemKind {
 pub enum Harm {
     /// Exactly these.
     Snapshots(BTreeSet<u64>),
+    /// Some, and of the others at most some: a pack was altered, and it takes the
+    /// restore right to tell which of its contents.
+    Within {
+        /// These it harms.
+        surely: BTreeSet<u64>,
+        /// Of these it harms all, some or none.
+        perhaps: BTreeSet<u64>,
+    },
     /// These, and perhaps later ones that reuse what they stored: telling takes a
     /// key.
     AtLeast(BTreeSet<u64>),

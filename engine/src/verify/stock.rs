@@ -1,52 +1,62 @@
 //! Which chunks can be had from the packs that are there.
 //!
-//! Packs are visited once each, on all cores. At the level data every chunk is
-//! decoded; at the level tree its presence in an authentic directory counts. A
-//! chunk that is damaged in one pack and intact in another is in stock.
+//! Packs are visited once each, on all cores. At the level data every chunk that
+//! was read is decoded; at the level tree its presence in an authentic directory
+//! counts, unless its pack was altered: then a chunk of the tree is decoded, and
+//! one of contents is *suspect*. A chunk that is damaged in one pack and intact
+//! in another is in stock.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use indelible_format::coding::Class;
-use indelible_format::commit::NewPack;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
 use indelible_format::places::Place;
 use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
 
-use super::{Problem, ProblemKind, Report};
-use crate::pack::{PackError, SealedDirectory};
-use crate::progress::{Phase, Progress};
-use crate::read::{ChunkFault, DomainReader, ReadError, ReadPack};
+use super::extent::{Amount, Extent};
+use super::visit::{Keys, Visit, Visitor, can_be_read};
+use super::{Problem, ProblemKind, Report, Terms};
+use crate::env::Env;
+use crate::progress::{Note, Phase, Progress};
+use crate::read::{ChunkFault, DomainReader, ReadError};
 use crate::repository::{ListedPack, Listings, Repository};
-use crate::store::{ObjectKey, ReadStore, StoreError};
-
-/// A pack's bytes are not what its listing says.
-#[derive(Debug, thiserror::Error)]
-enum BytesError {
-    #[error("it has {found} bytes, and its entry lists {listed}")]
-    Length { found: u64, listed: u32 },
-    #[error("its bytes have another hash than its name")]
-    Name,
-    #[error("its SHA-256 is not the one that its entry lists")]
-    Sha256,
-}
-
-/// What one visit to a pack gave.
-struct Visit {
-    listed: ListedPack,
-    problem: Option<Problem>,
-    /// Chunks that can be had, with class and plaintext length.
-    good: Vec<(ChunkId, Class, u32, u16)>,
-    /// Chunks that can't, each with a problem of its own.
-    bad: Vec<(ChunkId, u16, Problem)>,
-}
+use crate::store::{ObjectKey, ReadStore};
 
 /// A chunk that can be had.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InStock {
     pub(super) class: Class,
     pub(super) len: u32,
+    /// The problem of its pack, if the chunk may be damaged with it.
+    pub(super) suspect: Option<usize>,
+}
+
+/// A pack that is not as an entry lists it.
+pub(super) struct NotAsListed {
+    pub(super) problem: Problem,
+    /// The entry that lists it, if its bytes are known not to be had.
+    pub(super) harmed: Option<u64>,
+}
+
+/// How packs are visited.
+pub(super) struct Round<'a> {
+    extent: Extent,
+    env: &'a Env,
+    /// When the verification began, by the monotonic clock.
+    began_ms: u64,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Round<'a> {
+    /// The clock runs from here.
+    pub(super) fn begin(terms: &Terms<'_>, env: &'a Env, progress: &'a dyn Progress) -> Self {
+        Self {
+            extent: terms.extent,
+            env,
+            began_ms: env.clock.monotonic_ms(),
+            progress,
+        }
+    }
 }
 
 /// Chunks and problems by domain and id.
@@ -57,10 +67,12 @@ pub(super) struct Stock<'a> {
     bad_chunks: HashMap<(DomainId, ChunkId), usize>,
     /// Packs that list a chunk and don't give it.
     bad_places: HashMap<(DomainId, ChunkId), Vec<PackId>>,
+    /// Packs of which it is unknown what they list.
     bad_packs: HashMap<PackId, usize>,
     problems: Vec<Problem>,
-    bytes: AtomicU64,
+    bytes: u64,
     chunks: u64,
+    unread: Amount,
 }
 
 impl<'a> Stock<'a> {
@@ -72,36 +84,28 @@ impl<'a> Stock<'a> {
             bad_places: HashMap::new(),
             bad_packs: HashMap::new(),
             problems: Vec::new(),
-            bytes: AtomicU64::new(0),
+            bytes: 0,
             chunks: 0,
+            unread: Amount::default(),
         }
     }
 
-    /// Checks every listed pack's bytes against its listing, and gives the
-    /// listings that are not met.
+    /// Visits every listed pack without a key, and gives what is wrong.
     pub(super) fn check_bytes<S: ReadStore + ?Sized>(
-        &self,
+        &mut self,
         store: &S,
         listings: &Listings,
-        progress: &dyn Progress,
-    ) -> Vec<(ListedPack, Problem)> {
-        let listed = sorted(listings);
-        progress.begin(
-            Phase::CheckingPacks,
-            Some(listed.iter().map(|listed| u64::from(listed.pack.len)).sum()),
-        );
-        let problems = listed
-            .into_par_iter()
-            .filter_map(|listed| {
-                let checked = self.check_presence(&listed.pack);
-                let read = self.read_pack(store, &listed.pack);
-                progress.advance(Phase::CheckingPacks, listed.pack.len.into());
-                let checked = checked.and_then(|()| check_name(&listed.pack, &read?));
-                checked.err().map(|problem| (listed, problem))
+        round: &Round<'_>,
+    ) -> Vec<NotAsListed> {
+        let visits = self.visit_all(store, listings, round, Phase::CheckingPacks, |_| None);
+        self.count(&visits);
+        let wrong = visits.into_iter().filter_map(|visit| {
+            Some(NotAsListed {
+                problem: visit.problem?,
+                harmed: (!visit.is_intact && !visit.left_out).then_some(visit.listed.entry),
             })
-            .collect();
-        progress.end(Phase::CheckingPacks);
-        problems
+        });
+        wrong.collect()
     }
 
     /// Visits every listed pack with keys.
@@ -110,11 +114,10 @@ impl<'a> Stock<'a> {
         repository: &Repository<'_, S>,
         listings: &Listings,
         data: bool,
-        progress: &dyn Progress,
+        round: &Round<'_>,
     ) -> Result<(), ReadError> {
-        let listed = sorted(listings);
         let mut readers = HashMap::new();
-        for listed in &listed {
+        for listed in listings.packs() {
             if let std::collections::hash_map::Entry::Vacant(e) = readers.entry(listed.domain) {
                 e.insert(DomainReader::new(repository, listed.domain)?);
             }
@@ -124,171 +127,114 @@ impl<'a> Stock<'a> {
         } else {
             Phase::CheckingPacks
         };
-        progress.begin(
-            phase,
-            Some(listed.iter().map(|listed| u64::from(listed.pack.len)).sum()),
-        );
-        let visits: Vec<Visit> = listed
-            .into_par_iter()
-            .map(|listed| {
-                let reader = &readers[&listed.domain];
-                let store = repository.store();
-                let visit = if data {
-                    self.visit_data(store, listed, reader)
-                } else {
-                    self.visit(store, listed, reader)
-                };
-                progress.advance(phase, listed.pack.len.into());
-                visit
-            })
-            .collect();
-        progress.end(phase);
+        let keys = |domain: &DomainId| readers.get(domain).map(|reader| Keys { reader, data });
+        let visits = self.visit_all(repository.store(), listings, round, phase, keys);
+        self.count(&visits);
         for visit in visits {
-            self.add(visit, data);
+            self.add(visit);
         }
         Ok(())
     }
 
-    /// Opens a pack's directory; its chunks are taken to be what it says.
-    fn visit<S: ReadStore + ?Sized>(
+    /// Visits every listed pack, and gives the visits in the order of the log.
+    fn visit_all<'k, S: ReadStore + ?Sized>(
         &self,
         store: &S,
-        listed: ListedPack,
-        reader: &DomainReader<'_>,
-    ) -> Visit {
-        let mut visit = Visit {
-            listed,
-            problem: None,
-            good: Vec::new(),
-            bad: Vec::new(),
+        listings: &Listings,
+        round: &Round<'_>,
+        phase: Phase,
+        keys: impl Fn(&DomainId) -> Option<Keys<'k>> + Sync,
+    ) -> Vec<Visit> {
+        let readable = listings
+            .packs()
+            .filter(|listed| can_be_read(self.sizes, &listed.pack));
+        let draw = round.extent.draw(readable, round.env, round.began_ms);
+        let progress = round.progress;
+        progress.note(Note::PacksToRead {
+            chosen: draw.chosen.packs,
+            chosen_bytes: draw.chosen.bytes,
+            all: draw.of.packs,
+            all_bytes: draw.of.bytes,
+        });
+        progress.begin(phase, Some(draw.chosen.bytes));
+        let listed: Vec<ListedPack> = listings.packs().copied().collect();
+        let visitor = Visitor {
+            store,
+            sizes: self.sizes,
+            draw: &draw,
         };
-        visit.problem = self.check_presence(&listed.pack).err();
-        // What stands behind a pack's end keeps nobody from reading it.
-        let shorter = self
-            .sizes
-            .get(&listed.pack.id)
-            .is_none_or(|&found| found < u64::from(listed.pack.len));
-        if shorter {
-            return visit;
-        }
-        let sealed = SealedDirectory::fetch(store, &listed.pack.id, listed.pack.len);
-        if let Ok(sealed) = &sealed {
-            self.bytes
-                .fetch_add(sealed.copy().len() as u64, Ordering::Relaxed);
-        }
-        match sealed.and_then(|sealed| reader.open(sealed)) {
-            Ok(pack) => {
-                for (record, number) in pack.pack.directory.records.iter().zip(0..) {
-                    let class = record.known_class();
-                    visit
-                        .good
-                        .extend(class.map(|class| (record.id, class, record.plain_len, number)));
+        let mut visits: Vec<Visit> = draw
+            .arrange(&listed)
+            .into_par_iter()
+            .map(|(listed, chosen)| {
+                let visit = visitor.visit(listed, chosen, keys(&listed.domain));
+                if chosen && !visit.left_out {
+                    progress.advance(phase, listed.pack.len.into());
                 }
+                visit
+            })
+            .collect();
+        progress.end(phase);
+        visits.sort_by_key(|visit| (visit.listed.entry, visit.listed.place));
+        visits
+    }
+
+    fn count(&mut self, visits: &[Visit]) {
+        // A pack that two domains list is one pack.
+        let mut unread = BTreeMap::new();
+        for visit in visits {
+            self.bytes += visit.bytes;
+            if visit.left_out {
+                unread.insert(visit.listed.pack.id, u64::from(visit.listed.pack.len));
             }
-            Err(error) => visit.problem = Some(directory_problem(&listed.pack, error)),
         }
-        visit
+        self.unread = unread.into_values().fold(self.unread, Amount::and);
     }
 
-    /// Reads a pack whole and decodes every chunk.
-    fn visit_data<S: ReadStore + ?Sized>(
-        &self,
-        store: &S,
-        listed: ListedPack,
-        reader: &DomainReader<'_>,
-    ) -> Visit {
-        let mut visit = Visit {
-            listed,
-            problem: None,
-            good: Vec::new(),
-            bad: Vec::new(),
-        };
-        visit.problem = self.check_presence(&listed.pack).err();
-        let bytes = match self.read_pack(store, &listed.pack) {
-            Ok(bytes) => bytes,
-            Err(problem) => {
-                visit.problem.get_or_insert(problem);
-                return visit;
-            }
-        };
-        let named = check_name(&listed.pack, &bytes);
-        visit.problem = visit.problem.or(named.err());
-        match SealedDirectory::of_bytes(&bytes).and_then(|sealed| reader.open(sealed)) {
-            Ok(pack) => visit_chunks(&mut visit, &pack, &bytes, reader),
-            Err(error) => visit.problem = Some(directory_problem(&listed.pack, error)),
-        }
-        visit
-    }
-
-    fn check_presence(&self, pack: &NewPack) -> Result<(), Problem> {
-        let object = ObjectKey::Pack(pack.id).path();
-        match self.sizes.get(&pack.id) {
-            None => Err(Problem::new(ProblemKind::PackMissing, object, None)),
-            Some(&found) if found != u64::from(pack.len) => {
-                let cause = BytesError::Length {
-                    found,
-                    listed: pack.len,
-                };
-                Err(Problem::new(
-                    ProblemKind::PackAltered,
-                    object,
-                    Some(Box::new(cause)),
-                ))
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    /// The pack as long as it is listed: that much a reader reads.
-    fn read_pack<S: ReadStore + ?Sized>(
-        &self,
-        store: &S,
-        pack: &NewPack,
-    ) -> Result<Vec<u8>, Problem> {
-        let key = ObjectKey::Pack(pack.id);
-        let read = store.read_range(&key, 0, pack.len.into());
-        let bytes = read.map_err(|error| {
-            let kind = match &error {
-                StoreError::NotFound { .. } => ProblemKind::PackMissing,
-                StoreError::ShortRead { .. } | StoreError::NotRegular { .. } => {
-                    ProblemKind::PackAltered
-                }
-                _ => ProblemKind::PackUnread,
-            };
-            Problem::new(kind, key.path(), Some(Box::new(error)))
-        })?;
-        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(bytes)
-    }
-
-    fn add(&mut self, visit: Visit, decoded: bool) {
+    fn add(&mut self, visit: Visit) {
         let domain = visit.listed.domain;
         let pack = visit.listed.pack.id;
-        for (id, class, len, number) in visit.good {
-            let place = Place { pack, number };
-            self.good
-                .entry((domain, id))
-                .or_default()
-                .push((place, InStock { class, len }));
-            self.chunks += u64::from(decoded);
-        }
-        let chunk_problems = !visit.bad.is_empty();
-        for (id, _, problem) in visit.bad {
-            self.bad_chunks.insert((domain, id), self.problems.len());
-            self.bad_places.entry((domain, id)).or_default().push(pack);
-            self.problems.push(problem);
-        }
+        self.chunks += visit.decoded;
+        let is_suspect = visit.good.iter().any(|good| good.suspect);
         // A pack whose damage is pinned down to chunks is reported by them.
-        if !chunk_problems {
-            self.add_pack_problem(pack, visit.problem);
+        let problem = visit
+            .problem
+            .filter(|_| visit.bad.is_empty() || is_suspect)
+            .map(|problem| self.add_problem(problem));
+        if let (Some(problem), false) = (problem, visit.is_open) {
+            self.bad_packs.insert(pack, problem);
+        }
+        for good in visit.good {
+            let place = Place {
+                pack,
+                number: good.number,
+            };
+            let chunk = InStock {
+                class: good.class,
+                len: good.len,
+                suspect: problem.filter(|_| good.suspect),
+            };
+            self.add_place(domain, good.id, place, chunk);
+        }
+        for (id, problem) in visit.bad {
+            let problem = self.add_problem(problem);
+            self.bad_chunks.insert((domain, id), problem);
+            self.bad_places.entry((domain, id)).or_default().push(pack);
         }
     }
 
-    fn add_pack_problem(&mut self, pack: PackId, problem: Option<Problem>) {
-        if let Some(problem) = problem {
-            self.bad_packs.insert(pack, self.problems.len());
-            self.problems.push(problem);
-        }
+    /// Notes a place where a chunk can be had.
+    pub(super) fn add_place(
+        &mut self,
+        domain: DomainId,
+        id: ChunkId,
+        place: Place,
+        chunk: InStock,
+    ) {
+        self.good
+            .entry((domain, id))
+            .or_default()
+            .push((place, chunk));
     }
 
     /// The places where a chunk can be had.
@@ -306,23 +252,16 @@ impl<'a> Stock<'a> {
         good.chain(bad.into_iter().flatten().copied()).collect()
     }
 
+    /// The problems of the packs that a chunk of contents was altered with, if it
+    /// was: it stands in altered packs only, and was not decoded.
+    pub(super) fn suspects(&self, domain: &DomainId, id: &ChunkId) -> Option<Vec<usize>> {
+        let places = self.places(domain, id).iter();
+        places.map(|(_, chunk)| chunk.suspect).collect()
+    }
+
     /// Whether it is unknown what a pack lists.
     pub(super) fn is_unread(&self, pack: &PackId) -> bool {
         self.bad_packs.contains_key(pack)
-    }
-
-    /// Notes a chunk that was found in a pack which no readable entry lists.
-    pub(super) fn add_unlisted(
-        &mut self,
-        domain: DomainId,
-        id: ChunkId,
-        place: Place,
-        chunk: InStock,
-    ) {
-        self.good
-            .entry((domain, id))
-            .or_default()
-            .push((place, chunk));
     }
 
     /// The problem that keeps a chunk from being had, which is made if nothing
@@ -350,80 +289,13 @@ impl<'a> Stock<'a> {
         self.problems.len() - 1
     }
 
-    pub(super) fn bytes_read(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn chunks_checked(&self) -> u64 {
-        self.chunks
-    }
-
-    /// Moves the problems behind those of the report. Verdicts name them by their
-    /// place in this stock, plus what the report had before: see
-    /// [`tree::walk_all`](super::tree::walk_all).
+    /// Moves the problems behind those of the report, and the figures into it.
+    /// Verdicts name problems by their place in this stock, plus what the report
+    /// had before: see [`tree::walk_all`](super::tree::walk_all).
     pub(super) fn report_into(self, report: &mut Report) {
+        report.bytes = self.bytes;
+        report.unread = self.unread;
+        report.chunks = self.chunks;
         report.problems.extend(self.problems);
-    }
-}
-
-/// Every listed pack once, in the order of the log.
-fn sorted(listings: &Listings) -> Vec<ListedPack> {
-    let mut listed: Vec<ListedPack> = listings.packs().copied().collect();
-    listed.sort_by_key(|listed| (listed.entry, listed.place));
-    listed
-}
-
-fn check_name(pack: &NewPack, bytes: &[u8]) -> Result<(), Problem> {
-    let cause = if PackId::of(bytes) != pack.id {
-        BytesError::Name
-    } else if Sha256::digest(bytes)[..] != pack.sha256 {
-        BytesError::Sha256
-    } else {
-        return Ok(());
-    };
-    let object = ObjectKey::Pack(pack.id).path();
-    Err(Problem::new(
-        ProblemKind::PackAltered,
-        object,
-        Some(Box::new(cause)),
-    ))
-}
-
-fn directory_problem(pack: &NewPack, error: PackError) -> Problem {
-    let kind = match &error {
-        PackError::Store(error) if error.is_not_found() => ProblemKind::PackMissing,
-        PackError::Store(_) => ProblemKind::PackUnread,
-        _ => ProblemKind::Directory,
-    };
-    Problem::new(kind, ObjectKey::Pack(pack.id).path(), Some(Box::new(error)))
-}
-
-fn visit_chunks(visit: &mut Visit, pack: &ReadPack, bytes: &[u8], reader: &DomainReader<'_>) {
-    for ((record, span), number) in pack
-        .pack
-        .directory
-        .records
-        .iter()
-        .zip(&pack.pack.spans)
-        .zip(0_u16..)
-    {
-        let start = usize::try_from(span.offset).expect("a pack is at most 32 MiB");
-        let len = usize::try_from(span.len).expect("a pack is at most 32 MiB");
-        let stored = bytes[start..start + len].to_vec();
-        let checked = reader.verify(pack, number.into(), stored);
-        match (checked, record.known_class()) {
-            (Ok(_), Some(class)) => visit
-                .good
-                .push((record.id, class, record.plain_len, number)),
-            // A class that is not known never verifies.
-            (Ok(_), None) => {}
-            (Err(fault), _) => {
-                let object = ObjectKey::Pack(visit.listed.pack.id).path();
-                let problem = Problem::new(ProblemKind::Chunk, object, Some(Box::new(fault)));
-                visit
-                    .bad
-                    .push((record.id, number, problem.of_chunk(number.into())));
-            }
-        }
     }
 }

@@ -17,7 +17,7 @@ use indelible_format::places::Place;
 use indelible_format::rights::Kind;
 
 use super::stock::{InStock, Stock};
-use super::{Problem, ProblemKind, Report, broken_snapshot};
+use super::{Problem, ProblemKind, Report, Verdict};
 use crate::progress::{Phase, Progress};
 use crate::read::{ReadError, Reader};
 use crate::repository::{BrokenSnapshot, Listings, Repository, Snapshot, SnapshotError};
@@ -29,13 +29,39 @@ struct Below {
     /// Packs that list each chunk, readable or not. A chunk that stands in
     /// several needs only one of them in reach, so sets of alternatives.
     packs: BTreeSet<Vec<PackId>>,
+    /// What makes something unreadable.
     problems: BTreeSet<usize>,
+    /// What may, and it takes the restore right to tell.
+    suspects: BTreeSet<usize>,
 }
 
 impl Below {
     fn add(&mut self, other: &Self) {
         self.packs.extend(other.packs.iter().cloned());
         self.problems.extend(&other.problems);
+        self.suspects.extend(&other.suspects);
+    }
+}
+
+/// A snapshot, if it can be shown, and the problems that harm or may harm it.
+#[derive(Default)]
+struct Found {
+    snapshot: Option<Snapshot>,
+    problems: BTreeSet<usize>,
+    suspects: BTreeSet<usize>,
+}
+
+impl Found {
+    /// Completes a verdict. Problems are placed behind the `before` ones that the
+    /// report had.
+    fn tell(self, verdict: &mut Verdict, before: usize) {
+        let placed = |at: &usize| before + at;
+        verdict.problems.extend(self.problems.iter().map(placed));
+        verdict.suspects.extend(self.suspects.iter().map(placed));
+        if let Some(snapshot) = self.snapshot {
+            verdict.name = Some(snapshot.manifest.name.to_string());
+            verdict.refused = snapshot.refused;
+        }
     }
 }
 
@@ -49,7 +75,7 @@ pub(super) fn walk_all<S: ReadStore + ?Sized>(
 ) {
     let before = report.problems.len();
     let mut walkers: BTreeMap<DomainId, Walker<'_, '_, S>> = BTreeMap::new();
-    let mut found: BTreeMap<u64, (Option<Snapshot>, BTreeSet<usize>)> = BTreeMap::new();
+    let mut found: BTreeMap<u64, Found> = BTreeMap::new();
     for snapshot in repository.snapshots() {
         let (number, snapshot) = match snapshot {
             Ok(snapshot) => (snapshot.number, snapshot),
@@ -61,7 +87,14 @@ pub(super) fn walk_all<S: ReadStore + ?Sized>(
             Err(broken) => {
                 let number = broken.number;
                 let problem = stock.add_problem(broken_snapshot(broken));
-                found.insert(number, (None, BTreeSet::from([problem])));
+                let problems = BTreeSet::from([problem]);
+                found.insert(
+                    number,
+                    Found {
+                        problems,
+                        ..Found::default()
+                    },
+                );
                 continue;
             }
         };
@@ -72,20 +105,20 @@ pub(super) fn walk_all<S: ReadStore + ?Sized>(
         let walker = walkers
             .entry(domain)
             .or_insert_with(|| Walker::new(reader, domain, report.level, progress));
-        let problems = walker.snapshot(repository, listings, &snapshot, stock);
-        found.insert(number, (Some(snapshot), problems));
+        let below = walker.snapshot(repository, listings, &snapshot, stock);
+        found.insert(
+            number,
+            Found {
+                snapshot: Some(snapshot),
+                problems: below.problems,
+                suspects: below.suspects,
+            },
+        );
     }
     report.nodes = walkers.values().map(|walker| walker.nodes).sum();
     for verdict in &mut report.snapshots {
-        let Some((snapshot, problems)) = found.remove(&verdict.number) else {
-            continue;
-        };
-        verdict
-            .problems
-            .extend(problems.iter().map(|at| before + at));
-        if let Some(snapshot) = snapshot {
-            verdict.name = Some(snapshot.manifest.name.to_string());
-            verdict.refused = snapshot.refused;
+        if let Some(found) = found.remove(&verdict.number) {
+            found.tell(verdict, before);
         }
     }
 }
@@ -134,14 +167,14 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
         }
     }
 
-    /// The problems that harm a snapshot.
+    /// What lies below a snapshot.
     fn snapshot(
         &mut self,
         repository: &Repository<'_, S>,
         listings: &Listings,
         snapshot: &Snapshot,
         stock: &mut Stock<'_>,
-    ) -> BTreeSet<usize> {
+    ) -> Below {
         let mut below = Below::default();
         for (root, leaves) in [
             (Some(&snapshot.manifest.list), Leaves::Pages),
@@ -151,8 +184,7 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
                 below.add(&self.stream(root, leaves, stock));
             }
         }
-        let mut problems = below.problems;
-        problems.extend(self.check_small(snapshot, stock));
+        below.problems.extend(self.check_small(snapshot, stock));
         match repository.reached_packs(snapshot, listings) {
             Ok(reach) => {
                 let reach: BTreeSet<PackId> = reach.into_iter().collect();
@@ -165,11 +197,8 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
                     .find(|packs| !unread && packs.iter().all(|pack| !reach.contains(pack)));
                 if let Some(packs) = outside {
                     let object = ObjectKey::Pack(packs[0]).path();
-                    problems.insert(stock.add_problem(Problem::new(
-                        ProblemKind::OutsideReach,
-                        object,
-                        None,
-                    )));
+                    let problem = Problem::new(ProblemKind::OutsideReach, object, None);
+                    below.problems.insert(stock.add_problem(problem));
                 }
             }
             // What the lost entry listed is still found by the nodes' hints, and
@@ -180,10 +209,11 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
                     number: snapshot.number,
                     error,
                 };
-                problems.insert(stock.add_problem(broken_snapshot(broken)));
+                let problem = stock.add_problem(broken_snapshot(broken));
+                below.problems.insert(problem);
             }
         }
-        problems
+        below
     }
 
     fn stream(&mut self, root: &PlacedRoot, leaves: Leaves, stock: &mut Stock<'_>) -> Rc<Below> {
@@ -245,6 +275,8 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
             let error = ReadError::Shape { id: item.id };
             below.problems.insert(broken(hint, error, stock));
         }
+        let suspects = stock.suspects(&self.domain, &item.id);
+        below.suspects.extend(suspects.into_iter().flatten());
     }
 
     fn page(&mut self, item: Item, hint: Place, stock: &mut Stock<'_>) -> Rc<Below> {
@@ -352,7 +384,12 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
     fn find_unlisted(&self, id: &ChunkId, hint: Place, stock: &mut Stock<'_>) -> Option<Place> {
         let decoded = self.level == Level::Data;
         let (class, len) = self.reader.unlisted(id, hint, decoded)?;
-        stock.add_unlisted(self.domain, *id, hint, InStock { class, len });
+        let chunk = InStock {
+            class,
+            len,
+            suspect: None,
+        };
+        stock.add_place(self.domain, *id, hint, chunk);
         Some(hint)
     }
 
@@ -379,4 +416,13 @@ fn broken(place: Place, error: ReadError, stock: &mut Stock<'_>) -> usize {
     let object = ObjectKey::Pack(place.pack).path();
     let problem = Problem::new(ProblemKind::Tree, object, Some(Box::new(error)));
     stock.add_problem(problem.of_chunk(place.number.into()))
+}
+
+/// A snapshot that can't be shown, as a problem of its entry.
+fn broken_snapshot(broken: BrokenSnapshot) -> Problem {
+    Problem::new(
+        ProblemKind::Snapshot,
+        ObjectKey::Log(broken.number).path(),
+        Some(Box::new(broken.error)),
+    )
 }

@@ -10,7 +10,7 @@ use indelible_format::history::LogProblem;
 use indelible_format::ids::LogHash;
 use indelible_format::secret::SecretKey;
 
-use crate::support::{Fixture, draft_at, listed, noise, object, restore_stream, rows};
+use crate::support::{Fixture, draft_at, key_file, listed, noise, object, restore_stream, rows};
 
 /// The three snapshots of [`three`], each sharing most of its content with the
 /// one before.
@@ -280,12 +280,15 @@ fn the_copy_of_genesis_decides_nothing() {
 /// Method: remove, damage and exchange `log/0`; an empty store.
 #[test]
 fn without_genesis_there_is_no_repository() {
+    use indelible_engine::keys::{Credential, UnlockError};
     use indelible_engine::log::LogError;
     use indelible_engine::repository::{OpenError, read_log};
 
     let opened = |store: &MemoryStore| read_log(store, None, None).map(|_| ());
     let fixture = three(49);
-    let id = fixture.open().id();
+    let Credential::KeyFile(file) = key_file(&fixture.open(), &fixture.bundle) else {
+        unreachable!("a key file was asked for")
+    };
     fixture.store.flip(&ObjectKey::Log(0), 40, 0);
     assert!(matches!(
         opened(&fixture.store),
@@ -299,8 +302,11 @@ fn without_genesis_there_is_no_repository() {
     let other = Fixture::new(50);
     let genesis = object(&other.store, &ObjectKey::Log(0));
     fixture.store.replace(&ObjectKey::Log(0), &genesis);
-    let exchanged = read_log(&fixture.store, None, Some(id)).map(|_| ());
-    assert!(matches!(exchanged, Err(OpenError::Exchanged { .. })));
+    let exchanged = read_log(&fixture.store, None, Some(&file)).map(|_| ());
+    assert!(matches!(
+        exchanged,
+        Err(OpenError::Unlock(UnlockError::OtherRepository { .. }))
+    ));
     assert!(matches!(
         opened(&MemoryStore::new()),
         Err(OpenError::Log(LogError::NoRepository { .. }))

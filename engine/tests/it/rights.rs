@@ -9,7 +9,7 @@ use indelible_engine::repository::{AddKeyError, OpenError, Refusal, Repository, 
 use indelible_engine::restore::{Restore, RestoreError};
 use indelible_engine::snapshot::SnapshotRunError;
 use indelible_engine::store::{MemoryStore, ObjectKey};
-use indelible_engine::verify::{self, VerifyError};
+use indelible_engine::verify::{self, Terms, VerifyError};
 use indelible_format::attest::Level;
 use indelible_format::authority::Void;
 use indelible_format::bundle::KeyBundle;
@@ -68,7 +68,7 @@ fn a_write_key_only_writes() {
     ));
     for level in [Level::Tree, Level::Data] {
         assert!(matches!(
-            verify::with_key(&repository, level, &Silent),
+            verify::with_key(&repository, level, &Terms::default(), &Silent),
             Err(VerifyError::NotAllowed(ReadError::NotAllowed {
                 needed: "verify"
             }))
@@ -134,7 +134,7 @@ fn a_verify_key_reads_no_contents() {
     assert_eq!(listed(&repository), [1, 3]);
     assert!(verify_with(&repository, Level::Tree).is_sound());
     assert!(matches!(
-        verify::with_key(&repository, Level::Data, &Silent),
+        verify::with_key(&repository, Level::Data, &Terms::default(), &Silent),
         Err(VerifyError::NotAllowed(ReadError::NotAllowed {
             needed: "restore"
         }))

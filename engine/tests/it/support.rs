@@ -19,7 +19,7 @@ use indelible_engine::snapshot::{self, Input, Request, SnapshotRunError, Summary
 use indelible_engine::source::{Item, stream_path};
 use indelible_engine::state::State;
 use indelible_engine::store::{AppendStore, MemoryStore, ObjectKey, ReadStore};
-use indelible_engine::verify::{self, Report};
+use indelible_engine::verify::{self, Report, Terms};
 use indelible_format::attest::Level;
 use indelible_format::bundle::KeyBundle;
 use indelible_format::genesis::ChunkerParameters;
@@ -150,12 +150,22 @@ impl Fixture {
     }
 }
 
-/// Verifies at any level.
+/// Verifies at any level, everything that it has.
 pub(crate) fn verify_with<S: ReadStore>(repository: &Repository<'_, S>, level: Level) -> Report {
+    verify_on(repository, level, &Terms::default())
+}
+
+/// Verifies at any level, on these terms.
+pub(crate) fn verify_on<S: ReadStore>(
+    repository: &Repository<'_, S>,
+    level: Level,
+    terms: &Terms<'_>,
+) -> Report {
     let report = if level == Level::Packs {
-        verify::packs(repository.store(), repository.history(), &Silent)
+        let (store, seen, env) = (repository.store(), repository.seen(), repository.env());
+        verify::packs(store, seen, terms, env, &Silent)
     } else {
-        verify::with_key(repository, level, &Silent)
+        verify::with_key(repository, level, terms, &Silent)
     };
     report.expect("the store can be listed")
 }

@@ -62,7 +62,7 @@ Common options:
 Begin with `indelible demo`, or with `indelible init`.
 Exit codes: 0 done, 1 failed, 2 usage, 4 source failed and nothing committed, 10 no repository,
 12 wrong key or right missing, 13 store unreachable, 14 already there, 20 integrity failure,
-21 rollback or fork, 23 object missing, 25 outcome unknown, 130 interrupted.
+21 rollback or fork, 23 object missing, 24 policy unmet, 25 outcome unknown, 130 interrupted.
 
 "]]
     );

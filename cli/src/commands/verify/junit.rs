@@ -1,0 +1,268 @@
+//! The JUnit report, which CI servers show.
+//!
+//! Two suites: what was looked at, a test case a check, and the snapshots, a test
+//! case each. A check or a snapshot that was not looked at is skipped and says
+//! why: a report never shows green what nobody saw. It is red exactly where the
+//! exit code is. A refused snapshot is skipped too: it is in nobody's way, it
+//! can't be removed, and a report that stays red for ever says nothing of
+//! tonight; its line is in the output all the same.
+
+use std::path::Path;
+use std::time::Duration;
+
+use indelible_engine::verify::{Check, Report, Verdict};
+use indelible_format::attest::Level;
+use indelible_format::history::Continuity;
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+
+use super::told::{self, Told};
+use super::{level_word, text};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output;
+use crate::replace::replace;
+
+/// When a verification was made, and how long it took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) began_unix_ms: u64,
+    pub(super) took_ms: u64,
+}
+
+/// Writes the report of a verification, or of why there was none.
+pub(super) fn write(
+    path: &Path,
+    outcome: &Result<Report, Failure>,
+    span: Span,
+) -> Result<(), Failure> {
+    let suites = match outcome {
+        Ok(report) => {
+            let told = told::all(report);
+            vec![checks(report, &told), snapshots(report, &told)]
+        }
+        Err(failure) => vec![no_verification(failure)],
+    };
+    let mut junit = quick_junit::Report::new("indelible verify");
+    junit.time = Some(Duration::from_millis(span.took_ms));
+    junit.timestamp = output::utc_time(span.began_unix_ms).and_then(|time| time.parse().ok());
+    for mut suite in suites {
+        suite.timestamp = junit.timestamp;
+        junit.add_test_suite(suite);
+    }
+    // All of it was one run, and servers add up what suites took.
+    junit.test_suites[0].time = junit.time;
+    let shown = path.display();
+    let xml = junit.to_string().map_err(|error| {
+        Failure::new(Exit::Failed, format!("could not make the report {shown}"))
+            .hint(error.to_string())
+    })?;
+    replace(path, xml.as_bytes())
+        .map_err(|error| Failure::io(format!("write the report {shown}"), &error))
+}
+
+fn no_verification(failure: &Failure) -> TestSuite {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    let mut lines = failure.causes.clone();
+    lines.extend(failure.hint.clone());
+    status
+        .set_type(failure.exit.word())
+        .set_message(&failure.message)
+        .set_description(lines.join("\n"));
+    let mut suite = TestSuite::new("repository");
+    suite.add_test_case(case("repository", "verification", status));
+    suite
+}
+
+fn case(suite: &str, name: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(suite);
+    case
+}
+
+fn skipped(reason: impl AsRef<str>) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(reason.as_ref());
+    status
+}
+
+/// A failure that lists problems, a line each.
+fn failed(kind: &str, told: &[&Told<'_>]) -> TestCaseStatus {
+    let lines: Vec<String> = told.iter().map(|told| told.line()).collect();
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    let count = output::count(lines.len() as u64, "problem", "problems");
+    status
+        .set_type(kind)
+        .set_message(count)
+        .set_description(lines.join("\n"));
+    status
+}
+
+fn checks(report: &Report, told: &[Told<'_>]) -> TestSuite {
+    let mut suite = TestSuite::new("repository");
+    for check in Check::ALL {
+        let name = name(check);
+        let own: Vec<&Told<'_>> = told.iter().filter(|told| told.kind.fails(check)).collect();
+        let status = if own.is_empty() {
+            left_out(report, check).map_or_else(TestCaseStatus::success, skipped)
+        } else {
+            failed(own[0].kind.code(), &own)
+        };
+        let mut case = case("repository", name, status);
+        if let Some(remark) = remark(report, check) {
+            case.set_system_out(remark);
+        }
+        suite.add_test_case(case);
+    }
+    suite
+}
+
+fn name(check: Check) -> &'static str {
+    match check {
+        Check::Log => "log",
+        Check::Freshness => "freshness",
+        Check::Records => "commit records",
+        Check::Presence => "pack presence",
+        Check::Contents => "pack contents",
+        Check::Directories => "directories",
+        Check::Trees => "trees",
+        Check::Chunks => "chunks",
+    }
+}
+
+/// Why a check was not made, if it was not.
+fn left_out(report: &Report, check: Check) -> Option<String> {
+    let unpinned = report.freshness.worst() == Continuity::Unpinned;
+    if check.level() > report.level {
+        return Some(format!(
+            "not looked at by level {}: it takes level {}",
+            level_word(report.level),
+            level_word(check.level())
+        ));
+    }
+    if check == Check::Freshness && unpinned {
+        return Some(text::freshness(&report.freshness));
+    }
+    let all_unread = report.packs > 0 && report.unread.packs == report.packs;
+    (check.reads_packs() && all_unread).then(|| format!("no pack was read: {}", unread(report)))
+}
+
+/// What is to be known of a check beside its outcome.
+fn remark(report: &Report, check: Check) -> Option<String> {
+    match check {
+        Check::Freshness => Some(text::freshness(&report.freshness)),
+        Check::Log if !report.accepted.is_empty() => {
+            let junk = report.accepted.iter();
+            let lines =
+                junk.map(|junk| format!("ACCEPTED log/{:012}: {}", junk.number, junk.reason));
+            Some(lines.collect::<Vec<_>>().join("\n"))
+        }
+        check if check.reads_packs() && check.level() <= report.level => {
+            (report.unread.packs > 0).then(|| unread(report))
+        }
+        _ => None,
+    }
+}
+
+fn unread(report: &Report) -> String {
+    format!(
+        "not read: {} of {}, {} bytes",
+        report.unread.packs,
+        output::count(report.packs, "pack", "packs"),
+        report.unread.bytes
+    )
+}
+
+fn snapshots(report: &Report, told: &[Told<'_>]) -> TestSuite {
+    let mut suite = TestSuite::new("snapshots");
+    for verdict in &report.snapshots {
+        let name = verdict.name.as_deref().unwrap_or_default();
+        let name = format!("{name}@{}", verdict.number);
+        let status = snapshot(report, told, verdict);
+        suite.add_test_case(case("snapshots", &name, status));
+    }
+    suite
+}
+
+fn snapshot(report: &Report, told: &[Told<'_>], verdict: &Verdict) -> TestCaseStatus {
+    let concerns = |told: &&Told<'_>| {
+        let of_it = |at: &usize| verdict.problems.contains(at) || verdict.suspects.contains(at);
+        told.members.iter().any(of_it)
+    };
+    let own: Vec<&Told<'_>> = told.iter().filter(concerns).collect();
+    if !own.is_empty() {
+        let surely = !verdict.problems.is_empty();
+        return failed(if surely { "harmed" } else { "perhaps-harmed" }, &own);
+    }
+    match &verdict.refused {
+        Some(refusal) => skipped(format!("refused: {refusal}")),
+        None if report.level == Level::Packs => {
+            skipped("level packs does not look into snapshots: that takes level tree")
+        }
+        None => TestCaseStatus::success(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use indelible_engine::repository::{Freshness, Refusal};
+    use indelible_engine::verify::{Amount, Extent};
+    use indelible_format::ids::{LogHash, RepositoryId};
+
+    use super::*;
+
+    fn report(level: Level, refused: Option<Refusal>) -> Report {
+        let unpinned = Continuity::Unpinned;
+        Report {
+            repository: RepositoryId([1; 32]),
+            level,
+            extent: Extent::ALL,
+            size: 2,
+            root: LogHash([2; 32]),
+            freshness: Freshness {
+                memory: unpinned,
+                key_file: unpinned,
+                pin: unpinned,
+            },
+            packs: 0,
+            bytes: 0,
+            unread: Amount::default(),
+            chunks: 0,
+            nodes: 0,
+            problems: Vec::new(),
+            accepted: Vec::new(),
+            snapshots: vec![Verdict {
+                number: 1,
+                name: Some("orders".to_owned()),
+                problems: BTreeSet::new(),
+                suspects: BTreeSet::new(),
+                refused,
+            }],
+            unreferenced: Vec::new(),
+            unreferenced_records: Vec::new(),
+            foreign: Vec::new(),
+        }
+    }
+
+    /// A refused snapshot is skipped with the reason, and so is freshness with
+    /// nothing to compare; neither makes a report red.
+    ///
+    /// Method: both suites of a report with and without a refusal.
+    #[test]
+    fn refused_and_unpinned_are_skipped() {
+        let refused = report(Level::Data, Some(Refusal::Name));
+        let suite = snapshots(&refused, &[]);
+        assert_eq!((suite.skipped, suite.failures, suite.errors), (1, 0, 0));
+        let TestCaseStatus::Skipped { message, .. } = &suite.test_cases[0].status else {
+            panic!("it is skipped")
+        };
+        let message = message.as_ref().expect("it says why").as_str();
+        assert_eq!(message, "refused: its key may not write this NAME");
+        let sound = report(Level::Data, None);
+        assert_eq!(snapshots(&sound, &[]).skipped, 0);
+        assert_eq!(snapshots(&report(Level::Packs, None), &[]).skipped, 1);
+        let suite = checks(&sound, &[]);
+        assert_eq!((suite.tests, suite.skipped, suite.failures), (8, 1, 0));
+    }
+}
