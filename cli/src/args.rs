@@ -257,6 +257,17 @@ pub(crate) struct Restore {
     /// Replace files that exist.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Restore what is intact around damage, and name each hole. A file with
+    /// holes gets its name with `.salvaged` behind.
+    #[arg(long)]
+    pub(crate) salvage: bool,
+    /// Go on with a restore into this directory that ended early: what is there
+    /// and right is kept.
+    #[arg(long, conflicts_with = "stdout")]
+    pub(crate) resume: bool,
+    /// Say what the restore needs and writes, and do nothing.
+    #[arg(long, conflicts_with = "stdout")]
+    pub(crate) plan: bool,
     /// Restore although the log was rolled back or forked.
     #[arg(long)]
     pub(crate) accept_rollback: bool,

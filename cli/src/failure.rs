@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt::Display;
+use std::io::ErrorKind;
 
 use indelible_engine::keys::{InitError, IssueError, UnlockError};
 use indelible_engine::log::{AppendError, LogError};
@@ -57,6 +58,14 @@ impl Failure {
         let message = std::mem::replace(&mut self.message, context.into());
         self.causes.insert(0, message);
         self
+    }
+
+    /// What went wrong and why, in one line.
+    pub(crate) fn line(&self) -> String {
+        let causes = self.causes.iter();
+        causes.fold(self.message.clone(), |line, cause| {
+            format!("{line}: {cause}")
+        })
     }
 
     fn of(exit: Exit, error: &dyn Error) -> Self {
@@ -329,17 +338,21 @@ fn from_read(error: &dyn Error, read: &ReadError) -> Failure {
 
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
-        let exit = if matches!(error, TargetError::Exists { .. }) {
-            Exit::Exists
-        } else {
-            Exit::Failed
+        let full = |error: &std::io::Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+            )
         };
-        let failure = Self::of(exit, &error);
-        if exit == Exit::Exists {
-            failure
-                .hint("restore into an empty directory, or replace what is there with --overwrite")
-        } else {
-            failure
+        match &error {
+            TargetError::Exists { .. } => Self::of(Exit::Exists, &error).hint(
+                "restore into an empty directory, replace what is there with --overwrite, or go on with an earlier restore with --resume",
+            ),
+            TargetError::Io { source, .. } if full(source) => Self::of(Exit::Failed, &error)
+                .hint("make room and run it again with --resume, which goes on where this ended"),
+            TargetError::TooLong { .. } => Self::of(Exit::Failed, &error)
+                .hint("leave this file out by naming the others, or restore to another file system"),
+            _ => Self::of(Exit::Failed, &error),
         }
     }
 }
@@ -348,11 +361,23 @@ impl From<RestoreError> for Failure {
     fn from(error: RestoreError) -> Self {
         match error {
             RestoreError::Target(error) => error.into(),
-            RestoreError::Interrupted => {
-                Self::of(Exit::Interrupted, &error).hint("no unfinished file was left")
+            RestoreError::Interrupted => Self::of(Exit::Interrupted, &error).hint(
+                "what stands under its name is whole; into a directory, --resume goes on from here",
+            ),
+            RestoreError::Packs(ref store) => from_store(&error, store),
+            RestoreError::Read {
+                ref path,
+                ref source,
+            } => {
+                let read: &dyn Error = if path.is_some() { &error } else { source };
+                let mut failure = from_read(read, source);
+                if matches!(failure.exit, Exit::Integrity | Exit::Missing) {
+                    failure.hint = failure
+                        .hint
+                        .map(|hint| format!("{hint}, and restore what is intact with --salvage"));
+                }
+                failure
             }
-            RestoreError::Read { path: None, source } => source.into(),
-            RestoreError::Read { ref source, .. } => from_read(&error, source),
             RestoreError::NoSuchPath { .. } => Self::of(Exit::Usage, &error)
                 .hint("restore everything into a directory to see what there is"),
             RestoreError::Several { ref paths } => {

@@ -22,15 +22,25 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
-/// Prints an object as one line, with its type and the schema's version.
-pub(crate) fn json(message_type: &str, fields: impl Serialize) {
+/// An object in one line, with its type and the schema's version.
+fn message(message_type: &str, fields: impl Serialize) -> String {
     let mut object = json!({ "message_type": message_type, "schema_version": SCHEMA_VERSION });
     if let (Some(object), Ok(serde_json::Value::Object(fields))) =
         (object.as_object_mut(), serde_json::to_value(fields))
     {
         object.extend(fields);
     }
-    line(&object.to_string());
+    object.to_string()
+}
+
+/// Prints an object as one line of data.
+pub(crate) fn json(message_type: &str, fields: impl Serialize) {
+    line(&message(message_type, fields));
+}
+
+/// Prints an object as one line beside the data.
+pub(crate) fn json_aside(message_type: &str, fields: impl Serialize) {
+    eprintln!("{}", message(message_type, fields));
 }
 
 /// Something worth knowing, unless `--quiet`.
@@ -43,9 +53,7 @@ pub(crate) fn note(context: &Context, text: &str) {
 /// Something to look into.
 pub(crate) fn warn(context: &Context, text: &str) {
     if context.common.json {
-        let object =
-            json!({ "message_type": "warning", "schema_version": SCHEMA_VERSION, "message": text });
-        eprintln!("{object}");
+        json_aside("warning", json!({ "message": text }));
     } else {
         eprintln!("indelible: warning: {text}");
     }
@@ -53,10 +61,7 @@ pub(crate) fn warn(context: &Context, text: &str) {
 
 /// A failure that did not end the command.
 pub(crate) fn warn_failure(context: &Context, failure: &Failure) {
-    let mut text = failure.message.clone();
-    for cause in &failure.causes {
-        let _ = write!(text, ": {cause}");
-    }
+    let mut text = failure.line();
     if let Some(hint) = &failure.hint {
         let _ = write!(text, " ({hint})");
     }
@@ -66,16 +71,14 @@ pub(crate) fn warn_failure(context: &Context, failure: &Failure) {
 /// Why the command failed: what was tried, why it failed, what to do.
 pub(crate) fn failure(context: &Context, failure: &Failure) {
     if context.common.json {
-        let object = json!({
-            "message_type": "error",
-            "schema_version": SCHEMA_VERSION,
+        let fields = json!({
             "code": failure.exit.word(),
             "exit_code": failure.exit.number(),
             "message": failure.message,
             "causes": failure.causes,
             "hint": failure.hint,
         });
-        eprintln!("{object}");
+        json_aside("error", fields);
         return;
     }
     eprintln!("indelible: {}", failure.message);

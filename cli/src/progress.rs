@@ -38,15 +38,19 @@ impl<'c> Bars<'c> {
     }
 
     fn say(&self, text: &str) {
-        self.above(|| output::warn(self.context, text));
+        self.aside(|| output::warn(self.context, text));
     }
 
-    /// Prints above the bars.
-    fn above(&self, print: impl FnOnce()) {
+    /// Prints something between the bars.
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
         match &self.all {
             Some(all) => all.suspend(print),
             None => print(),
         }
+    }
+
+    fn say(&self, text: &str) {
+        self.aside(|| output::warn(self.context, text));
     }
 }
 
@@ -141,7 +145,7 @@ impl Progress for Bars<'_> {
                 all_bytes,
             } => {
                 if let Some(text) = estimate((chosen, chosen_bytes), (all, all_bytes)) {
-                    self.above(|| output::note(self.context, &text));
+                    self.aside(|| output::note(self.context, &text));
                 }
             }
             Note::SourceChanged { path } => {

@@ -13,7 +13,7 @@ mod cache;
 mod fetch;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use indelible_format::coding::{Class, DecodeError, decode};
@@ -33,7 +33,7 @@ use crate::pack::{OpenPack, PackError, SealedDirectory};
 use crate::repository::{Listings, Repository};
 use crate::store::{ErrorClass, ObjectKey, ReadStore, StoreError};
 use cache::Cache;
-pub use walk::{Entries, StreamWalk};
+pub use walk::{Entries, Part, StreamWalk};
 
 /// Decoded chunks that are kept, bytes.
 const CACHE_BYTES: usize = 32 << 20;
@@ -251,6 +251,8 @@ pub struct Reader<'r, S: ReadStore + ?Sized> {
     /// Every listed place of every chunk; made when a hint first fails.
     places: OnceLock<HashMap<ChunkId, Vec<Place>>>,
     cache: Mutex<Cache>,
+    /// Packs that pages and nodes were read from.
+    tree_packs: Mutex<BTreeSet<PackId>>,
 }
 
 /// A tree chunk with the pack that it was read from.
@@ -274,6 +276,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
             packs: Mutex::new(HashMap::new()),
             places: OnceLock::new(),
             cache: Mutex::new(Cache::new(CACHE_BYTES)),
+            tree_packs: Mutex::default(),
         })
     }
 
@@ -391,7 +394,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
     }
 
     /// Every listed place of a chunk but the one that failed.
-    fn other_places(&self, id: &ChunkId, failed: Place) -> Vec<Place> {
+    pub(crate) fn other_places(&self, id: &ChunkId, failed: Place) -> Vec<Place> {
         let places = self.places.get_or_init(|| {
             let mut places: HashMap<ChunkId, Vec<Place>> = HashMap::new();
             for listed in self
@@ -428,6 +431,29 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         found
     }
 
+    /// A page or node, from wherever it can be read.
+    fn tree_chunk(&self, id: &ChunkId, class: Class, hint: Place) -> Result<Found, ReadError> {
+        let found = self.chunk(id, class, hint)?;
+        let tree_packs = self.tree_packs.lock();
+        tree_packs
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(found.1);
+        Ok(found)
+    }
+
+    /// The packs that pages and nodes were read from so far.
+    pub(crate) fn tree_packs(&self) -> BTreeSet<PackId> {
+        let tree_packs = self.tree_packs.lock();
+        tree_packs.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether these bytes are the data chunk with this id. Never, without the
+    /// restore right.
+    pub(crate) fn is_chunk(&self, id: &ChunkId, plain: &[u8]) -> bool {
+        let key = self.keys.data_id.as_ref();
+        key.is_some_and(|key| chunk_id(key, Class::Data, plain) == *id)
+    }
+
     /// A node of an expected level and length.
     pub(crate) fn node(
         &self,
@@ -436,7 +462,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         level: u8,
         len: u64,
     ) -> Result<Node, ReadError> {
-        let (plain, own) = self.chunk(id, Class::Node, hint)?;
+        let (plain, own) = self.tree_chunk(id, Class::Node, hint)?;
         let node =
             Node::decode(&plain, &own).map_err(|error| ReadError::Layout { id: *id, error })?;
         if node.level == level && node.len() == len {
@@ -448,7 +474,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
 
     /// A page of an expected length of records.
     pub(crate) fn page(&self, id: &ChunkId, hint: Place, len: u64) -> Result<Page, ReadError> {
-        let (plain, own) = self.chunk(id, Class::Page, hint)?;
+        let (plain, own) = self.tree_chunk(id, Class::Page, hint)?;
         let layout = |error| ReadError::Layout { id: *id, error };
         let records = Page::identity_of(&plain).map_err(layout)?.len() as u64;
         let page = Page::decode(&plain, &own).map_err(layout)?;

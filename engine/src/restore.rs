@@ -8,13 +8,25 @@
 //! Writing to a stream has no such shelter: there, an error is the sign that
 //! what was written is not whole.
 //!
+//! A restore stops at the first byte that can't be read, unless it is to
+//! [salvage](Restore::salvaging) what is intact: then what can't be read becomes
+//! a [`Hole`] of zeros, which is told, and the file gets another name than its
+//! own. It goes on with what an earlier run left if it is to
+//! [resume](Restore::resuming) that: what stands in the target counts if it has
+//! the bytes of the snapshot, whatever its size and time say. Either way there is
+//! one way for a byte to get into a file (`content`), and a wrong one has none.
+//!
 //! This module decides nothing about trust: who calls it has looked at the
 //! snapshot's refusal and the log's continuity.
+
+mod content;
+mod hole;
+mod listed;
+mod plan;
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use indelible_format::node::PlacedRoot;
 use indelible_format::page::{Content, EntryKind, Metadata, TreeEntry};
 use indelible_format::path::EntryPath;
 use indelible_format::places::Place;
@@ -23,11 +35,14 @@ use crate::cancel::Cancel;
 use crate::progress::{Phase, Progress};
 use crate::read::{ReadError, Reader};
 use crate::repository::{Listings, Repository, Snapshot};
-use crate::store::ReadStore;
-use crate::target::{NotApplied, Policy, TargetDir, TargetError, TargetFile};
+use crate::store::{ReadStore, StoreError};
+use crate::target::{NotApplied, Policy, TargetDir, TargetError};
+use content::{FileSink, StandingSink, WriterSink};
+pub use hole::Hole;
+use hole::Tally;
+use listed::{Found, Listed};
+pub use plan::{Conflict, Intent, NeededPack, Outcome, Plan, plan};
 
-/// How much of a stream is fetched and decoded at once, bytes.
-const WINDOW_BYTES: u64 = 16 << 20;
 /// Permissions of what had none: standard input, or the output of a command. A
 /// dump is for its owner.
 const STREAM_MODE: u32 = 0o600;
@@ -44,6 +59,9 @@ pub enum RestoreError {
         /// Why.
         source: ReadError,
     },
+    /// A pack could not be asked after.
+    #[error("the packs could not be looked for")]
+    Packs(#[source] StoreError),
     /// The target refused.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -76,10 +94,18 @@ pub enum RestoreError {
 /// What a restore came to.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// Entries written.
+    /// Entries restored.
     pub entries: u64,
     /// Bytes of content written.
     pub bytes: u64,
+    /// Bytes of content that stood there already, and were right.
+    pub kept_bytes: u64,
+    /// Holes, each of which was told. A restore that is not to salvage has none.
+    pub holes: u64,
+    /// Bytes of files that are holes.
+    pub hole_bytes: u64,
+    /// Files with holes. They stand under their name with `.salvaged` behind.
+    pub files_with_holes: u64,
     /// Owners, modes and times that could not be set.
     pub not_applied: Vec<NotApplied>,
 }
@@ -91,6 +117,9 @@ pub struct Restore<'a, S: ReadStore + ?Sized> {
     name_seed: [u8; 32],
     cancel: &'a Cancel,
     progress: &'a dyn Progress,
+    /// Whom holes are told to, if it is to go on behind them.
+    tell: Option<&'a dyn Fn(&Hole)>,
+    resumes: bool,
 }
 
 fn unread(source: ReadError) -> RestoreError {
@@ -120,7 +149,26 @@ impl<'a, S: ReadStore + ?Sized> Restore<'a, S> {
             name_seed: repository.env().random(),
             cancel,
             progress,
+            tell: None,
+            resumes: false,
         })
+    }
+
+    /// Restores what is intact, and tells what is not, each hole once.
+    ///
+    /// A store that does not answer still ends the restore: what it holds may be
+    /// intact.
+    #[must_use]
+    pub fn salvaging(mut self, tell: &'a dyn Fn(&Hole)) -> Self {
+        self.tell = Some(tell);
+        self
+    }
+
+    /// Goes on with what an earlier restore left in the target directory.
+    #[must_use]
+    pub fn resuming(mut self) -> Self {
+        self.resumes = true;
+        self
     }
 
     /// Restores the entries at and below `paths`, or all if there are none, below
@@ -128,7 +176,8 @@ impl<'a, S: ReadStore + ?Sized> Restore<'a, S> {
     ///
     /// # Errors
     ///
-    /// [`RestoreError`]. What was finished before stays.
+    /// [`RestoreError`]. What was finished before stays, and an unfinished file
+    /// waits under a temporary name for a restore that resumes.
     pub fn to_directory(
         &self,
         target: &Path,
@@ -137,17 +186,25 @@ impl<'a, S: ReadStore + ?Sized> Restore<'a, S> {
     ) -> Result<Restored, RestoreError> {
         let total = self.select(paths)?;
         self.progress.begin(Phase::Restoring, Some(total));
-        let target = TargetDir::open(target, policy, true, self.name_seed)?;
-        let mut restored = Restored::default();
+        let target = if self.resumes {
+            TargetDir::resume(target, policy, self.name_seed)?
+        } else {
+            TargetDir::open(target, policy, true, self.name_seed)?
+        };
+        let mut tally = Tally::new(self.tell);
         let mut directories: Vec<(EntryPath, Metadata)> = Vec::new();
         let mut last_parent = None;
-        for entry in self
-            .reader
-            .entries(&self.snapshot.manifest.list)
-            .map_err(unread)?
-        {
-            let (entry, place) = entry.map_err(unread)?;
+        for found in self.listed() {
             self.check_cancel()?;
+            let (entry, place) = match found? {
+                Found::Entry(entry, place) => (entry, place),
+                Found::Lost(hole) => {
+                    if paths.is_empty() || paths.iter().any(|path| hole.may_hold(path)) {
+                        tally.tell(hole);
+                    }
+                    continue;
+                }
+            };
             if !is_selected(&entry.path, paths) {
                 continue;
             }
@@ -156,34 +213,16 @@ impl<'a, S: ReadStore + ?Sized> Restore<'a, S> {
                 make_ancestors(&target, &entry.path)?;
                 last_parent = parent;
             }
-            match &entry.kind {
-                EntryKind::Directory { metadata } => {
-                    target.make_directory(&entry.path)?;
-                    directories.push((entry.path.clone(), *metadata));
-                }
-                EntryKind::Symlink {
-                    metadata,
-                    target: to,
-                } => {
-                    restored
-                        .not_applied
-                        .extend(target.make_symlink(&entry.path, to, metadata)?);
-                }
-                EntryKind::File { content, metadata } => {
-                    let file = self.write_file(&target, &entry, content, place)?;
-                    restored.not_applied.extend(file.finish(metadata)?);
-                    restored.bytes += content.len();
-                }
-                EntryKind::Stream { content } => {
-                    let file = self.write_file(&target, &entry, content, place)?;
-                    restored
-                        .not_applied
-                        .extend(file.finish(&self.stream_metadata())?);
-                    restored.bytes += content.len();
-                }
+            if let EntryKind::Directory { metadata } = &entry.kind {
+                target.make_directory(&entry.path)?;
+                directories.push((entry.path.clone(), *metadata));
+            } else {
+                let not_applied = self.write_entry(&target, policy, &entry, place, &mut tally)?;
+                tally.restored.not_applied.extend(not_applied);
             }
-            restored.entries += 1;
+            tally.restored.entries += 1;
         }
+        let mut restored = tally.finish();
         // Deepest first, since filling a directory changes its time.
         for (path, metadata) in directories.iter().rev() {
             restored
@@ -205,38 +244,48 @@ impl<'a, S: ReadStore + ?Sized> Restore<'a, S> {
         path: Option<&EntryPath>,
         out: &mut dyn Write,
     ) -> Result<Restored, RestoreError> {
-        let (entry, place) = self.find_file(path)?;
-        let content = *entry.content().ok_or_else(|| RestoreError::NotAFile {
+        let mut tally = Tally::new(self.tell);
+        let (entry, place) = self.find_file(path, &mut tally)?;
+        let content = entry.content().ok_or_else(|| RestoreError::NotAFile {
             path: entry.path.clone(),
         })?;
         self.progress.begin(Phase::Restoring, Some(content.len()));
-        self.copy(&entry, &content, place, &mut |bytes| {
-            out.write_all(bytes).map_err(RestoreError::Output)
-        })?;
+        let cancel = self.cancel;
+        self.copy(&entry, place, &mut WriterSink { out, cancel }, &mut tally)?;
         out.flush().map_err(RestoreError::Output)?;
         self.progress.end(Phase::Restoring);
-        Ok(Restored {
-            entries: 1,
-            bytes: content.len(),
-            not_applied: Vec::new(),
-        })
+        tally.restored.entries = 1;
+        Ok(tally.finish())
     }
 
-    /// Checks that each path stands for something, and adds up the bytes.
+    fn listed(&self) -> Listed<'_, 'a, S> {
+        Listed::new(
+            &self.reader,
+            &self.snapshot.manifest.list,
+            self.tell.is_some(),
+        )
+    }
+
+    /// Checks that each path stands for something, or may do so where the list
+    /// can't be read, and adds up the bytes.
     fn select(&self, paths: &[EntryPath]) -> Result<u64, RestoreError> {
         let mut found = vec![false; paths.len()];
-        let mut total = 0;
-        for entry in self
-            .reader
-            .entries(&self.snapshot.manifest.list)
-            .map_err(unread)?
-        {
-            let (entry, _) = entry.map_err(unread)?;
-            for (path, found) in paths.iter().zip(&mut found) {
-                *found |= entry.path.is_within(path);
-            }
-            if is_selected(&entry.path, paths) {
-                total += entry.content().map_or(0, Content::len);
+        let mut total = 0_u64;
+        for listed in self.listed() {
+            match listed? {
+                Found::Entry(entry, _) => {
+                    for (path, found) in paths.iter().zip(&mut found) {
+                        *found |= entry.path.is_within(path);
+                    }
+                    if is_selected(&entry.path, paths) {
+                        total = total.saturating_add(entry.content().map_or(0, Content::len));
+                    }
+                }
+                Found::Lost(hole) => {
+                    for (path, found) in paths.iter().zip(&mut found) {
+                        *found |= hole.may_hold(path);
+                    }
+                }
             }
         }
         match found.iter().position(|found| !found) {
@@ -250,96 +299,117 @@ impl<'a, S: ReadStore + ?Sized> Restore<'a, S> {
     fn find_file(
         &self,
         path: Option<&EntryPath>,
+        tally: &mut Tally<'_>,
     ) -> Result<(TreeEntry, Option<Place>), RestoreError> {
         let mut files = Vec::new();
-        for entry in self
-            .reader
-            .entries(&self.snapshot.manifest.list)
-            .map_err(unread)?
-        {
-            let entry = entry.map_err(unread)?;
-            match path {
-                Some(path) if entry.0.path == *path => return Ok(entry),
-                None if entry.0.content().is_some() && files.len() < 20 => files.push(entry),
-                Some(_) | None => {}
+        let mut lost = Vec::new();
+        for found in self.listed() {
+            match (found?, path) {
+                (Found::Entry(entry, place), Some(path)) if entry.path == *path => {
+                    return Ok((entry, place));
+                }
+                (Found::Entry(entry, place), None) if entry.content().is_some() => {
+                    if files.len() < 20 {
+                        files.push((entry, place));
+                    }
+                }
+                (Found::Entry(..), _) => {}
+                (Found::Lost(hole), _) => {
+                    if path.is_none_or(|path| hole.may_hold(path)) {
+                        lost.push(hole);
+                    }
+                }
             }
+        }
+        if files.is_empty()
+            && let Some(hole) = lost.pop()
+        {
+            return Err(RestoreError::Read {
+                path: path.cloned(),
+                source: hole.into_cause(),
+            });
         }
         match (path, files.len()) {
             (Some(path), _) => Err(RestoreError::NoSuchPath { path: path.clone() }),
-            (None, 1) => Ok(files.remove(0)),
+            (None, 1) => {
+                for hole in lost {
+                    tally.tell(hole);
+                }
+                Ok(files.remove(0))
+            }
             (None, _) => Err(RestoreError::Several {
                 paths: files.into_iter().map(|(entry, _)| entry.path).collect(),
             }),
         }
     }
 
-    fn write_file(
+    /// Restores anything but a directory, and gives what could not be set.
+    fn write_entry(
         &self,
         target: &TargetDir,
+        policy: Policy,
         entry: &TreeEntry,
-        content: &Content,
         place: Option<Place>,
-    ) -> Result<TargetFile, RestoreError> {
-        let mut file = target.create_file(&entry.path)?;
-        self.copy(entry, content, place, &mut |bytes| {
-            Ok(file.write_all(bytes)?)
-        })?;
-        Ok(file)
+        tally: &mut Tally<'_>,
+    ) -> Result<Vec<NotApplied>, RestoreError> {
+        let metadata = match &entry.kind {
+            EntryKind::Symlink {
+                metadata,
+                target: to,
+            } => return Ok(target.make_symlink(&entry.path, to, metadata)?),
+            EntryKind::File { metadata, .. } | EntryKind::Directory { metadata } => *metadata,
+            EntryKind::Stream { .. } => self.stream_metadata(),
+        };
+        if self.resumes {
+            let kept = self.keep(target, policy, entry, place, &metadata, tally)?;
+            if let Some(not_applied) = kept {
+                return Ok(not_applied);
+            }
+        }
+        let mut file = if self.resumes {
+            target.resume_file(&entry.path, &metadata)?
+        } else {
+            target.create_file(&entry.path)?
+        };
+        let len = entry.content().map_or(0, Content::len);
+        let holes = tally.restored.hole_bytes;
+        let copied = self.copy(entry, place, &mut FileSink(&mut file), tally);
+        if let Err(error) = copied.and_then(|()| Ok(file.set_len(len)?)) {
+            file.leave();
+            return Err(error);
+        }
+        tally.restored.files_with_holes += u64::from(tally.restored.hole_bytes > holes);
+        Ok(file.finish(&metadata)?)
     }
 
-    /// Hands an entry's content on, in order.
-    fn copy(
+    /// Keeps a file that stands there whole and right, if one does.
+    fn keep(
         &self,
+        target: &TargetDir,
+        policy: Policy,
         entry: &TreeEntry,
-        content: &Content,
         place: Option<Place>,
-        write: &mut dyn FnMut(&[u8]) -> Result<(), RestoreError>,
-    ) -> Result<(), RestoreError> {
-        let failed = |source| RestoreError::Read {
-            path: Some(entry.path.clone()),
-            source,
+        metadata: &Metadata,
+        tally: &mut Tally<'_>,
+    ) -> Result<Option<Vec<NotApplied>>, RestoreError> {
+        let len = entry.content().map_or(0, Content::len);
+        let Some(file) = target.standing_file(&entry.path, len, metadata)? else {
+            return Ok(None);
         };
-        match (content, place) {
-            (Content::Empty, _) => Ok(()),
-            (Content::Small { offset, len }, _) => {
-                let small = self
-                    .snapshot
-                    .manifest
-                    .small
-                    .as_ref()
-                    .ok_or_else(|| failed(ReadError::BeyondEnd))?;
-                write(&self.reader.read(small, *offset, *len).map_err(failed)?)?;
-                self.progress.advance(Phase::Restoring, *len);
-                Ok(())
+        let mut compared = Tally::new(self.tell);
+        match self.copy(entry, place, &mut StandingSink(&file), &mut compared) {
+            Ok(()) => {
+                tally.restored.kept_bytes += compared.restored.kept_bytes;
+                Ok(Some(file.finish(metadata)?))
             }
-            (Content::Own(_), None) => Err(failed(ReadError::BeyondEnd)),
-            (Content::Own(root), Some(place)) => {
-                let mut walk = self
-                    .reader
-                    .walk(&PlacedRoot { root: *root, place }, 0)
-                    .map_err(failed)?;
-                loop {
-                    let window = walk.window(WINDOW_BYTES).map_err(failed)?;
-                    if window.is_empty() {
-                        return Ok(());
-                    }
-                    for chunk in walk.chunks(&window) {
-                        let chunk = chunk.map_err(failed)?;
-                        self.check_cancel()?;
-                        write(&chunk)?;
-                        self.progress.advance(Phase::Restoring, chunk.len() as u64);
-                    }
-                }
-            }
+            // Not what this restore would write: to be replaced, or refused.
+            Err(RestoreError::Target(TargetError::Exists { .. })) if policy.overwrite => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     fn check_cancel(&self) -> Result<(), RestoreError> {
-        if self.cancel.is_requested() {
-            Err(RestoreError::Interrupted)
-        } else {
-            Ok(())
-        }
+        check(self.cancel)
     }
 
     /// What a stream gets, which came without metadata.
@@ -352,6 +422,14 @@ impl<'a, S: ReadStore + ?Sized> Restore<'a, S> {
             mtime_s: i64::try_from(ms / 1_000).unwrap_or(0),
             mtime_ns: u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000,
         }
+    }
+}
+
+fn check(cancel: &Cancel) -> Result<(), RestoreError> {
+    if cancel.is_requested() {
+        Err(RestoreError::Interrupted)
+    } else {
+        Ok(())
     }
 }
 

@@ -15,9 +15,11 @@
 //!   never through its name.
 //!
 //! Why no truncated file stands under its final name: a file is written under a
-//! name that nobody can guess, mode 0600, and gets its own name by a rename
-//! after all its bytes and its metadata are durable. An unfinished one is
-//! unlinked; a crash leaves at most `.indelible-…` files.
+//! temporary name, `.indelible-…`, mode 0600, and gets its own name by a rename
+//! after all its bytes and its metadata are durable. The temporary name follows
+//! from the file's, so that a run which died or stopped half-way can be taken up
+//! (`left`); a run that does not take it up writes over it. A file with holes
+//! never gets its own name, but the same with `.salvaged` behind.
 //!
 //! This module never follows a link below the target, never removes a
 //! directory, and replaces a file or a link only when the policy says so, by a
@@ -26,13 +28,16 @@
 mod beneath;
 mod error;
 mod file;
+mod left;
 mod metadata;
+mod place;
+mod room;
 mod staged;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,13 +45,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indelible_format::page::Metadata;
 use indelible_format::path::EntryPath;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use self::beneath::Resolver;
 pub use self::error::{Step, TargetError};
 pub use self::file::TargetFile;
+pub use self::left::StandingFile;
 pub use self::metadata::NotApplied;
+use self::place::{Place, UNFINISHED, is_like_ours};
+pub use self::room::Room;
 use self::staged::Staged;
 
 /// The longest target of a link that Linux takes, in bytes.
@@ -59,6 +67,28 @@ pub struct Policy {
     /// snapshot's metadata. Otherwise nothing that was there is changed, except
     /// that directories gain entries.
     pub overwrite: bool,
+}
+
+/// What stands at a path of the target, and how much an earlier run left there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What it is.
+    pub kind: StandingKind,
+    /// Space that the file takes which a run could take up, bytes.
+    pub left_bytes: u64,
+}
+
+/// What stands at a path of the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandingKind {
+    /// Nothing.
+    Nothing,
+    /// A directory.
+    Directory,
+    /// A file or a link, which overwriting replaces.
+    Replaceable,
+    /// Something else, or the way there leads through something else.
+    InTheWay,
 }
 
 /// Whether [`TargetDir::make_directory`] had to make it.
@@ -86,20 +116,26 @@ struct Shared {
     root: OwnedFd,
     resolver: Resolver,
     policy: Policy,
+    /// Whether this is a restore that goes on with what an earlier one left.
+    resumes: bool,
     name_seed: [u8; 32],
-    names_given: AtomicU64,
+    names_drawn: AtomicU64,
     /// Directories with names that are not known to be durable; `None` is the
     /// target itself.
     unsynced: Mutex<BTreeSet<Option<EntryPath>>>,
     /// Directories that this restore made.
     made: Mutex<BTreeSet<EntryPath>>,
+    /// Finished entries whose names look like those of unfinished ones, or of
+    /// files with holes. None of them may be taken for one.
+    given: Mutex<BTreeSet<EntryPath>>,
 }
 
 impl TargetDir {
     /// Opens the directory at `path`, which the user named: links in it are
     /// followed. With `create`, it and its parents are made, mode 0700.
     ///
-    /// `name_seed` is fresh randomness, from which temporary names are made.
+    /// `name_seed` is fresh randomness, from which temporary names of links are
+    /// made.
     ///
     /// # Errors
     ///
@@ -111,13 +147,36 @@ impl TargetDir {
         create: bool,
         name_seed: [u8; 32],
     ) -> Result<Self, TargetError> {
-        let unusable = |source| TargetError::Unusable {
+        if create {
+            make_durably(path).map_err(|source| TargetError::Unusable {
+                path: path.to_path_buf(),
+                source,
+            })?;
+        }
+        Self::open_to(path, policy, false, name_seed)
+    }
+
+    /// Opens the directory of a restore that ended early, to go on with it: what
+    /// is there already counts as its own if it is what the snapshot has.
+    /// Directories get their metadata as if they were new.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`] with `create`.
+    pub fn resume(path: &Path, policy: Policy, name_seed: [u8; 32]) -> Result<Self, TargetError> {
+        make_durably(path).map_err(|source| TargetError::Unusable {
             path: path.to_path_buf(),
             source,
-        };
-        if create {
-            make_durably(path).map_err(unusable)?;
-        }
+        })?;
+        Self::open_to(path, policy, true, name_seed)
+    }
+
+    fn open_to(
+        path: &Path,
+        policy: Policy,
+        resumes: bool,
+        name_seed: [u8; 32],
+    ) -> Result<Self, TargetError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(root) => root,
@@ -126,16 +185,23 @@ impl TargetDir {
                     path: path.to_path_buf(),
                 });
             }
-            Err(errno) => return Err(unusable(errno.into())),
+            Err(errno) => {
+                return Err(TargetError::Unusable {
+                    path: path.to_path_buf(),
+                    source: errno.into(),
+                });
+            }
         };
         let shared = Shared {
             resolver: Resolver::probe(&root),
             root,
             policy,
+            resumes,
             name_seed,
-            names_given: AtomicU64::new(0),
+            names_drawn: AtomicU64::new(0),
             unsynced: Mutex::default(),
             made: Mutex::default(),
+            given: Mutex::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -178,7 +244,8 @@ impl TargetDir {
         }
         let closed = |stat: &Stat| stat.st_mode & 0o700 != 0o700;
         let ours = |stat: &Stat| stat.st_uid == rustix::process::geteuid().as_raw();
-        if self.shared.policy.overwrite && stat.is_some_and(|stat| closed(&stat) && ours(&stat)) {
+        let ready = self.shared.policy.overwrite || self.shared.resumes;
+        if ready && stat.is_some_and(|stat| closed(&stat) && ours(&stat)) {
             let fd = self.shared.open_directory(&place.path)?;
             let opened = |errno| TargetError::io(Step::SetMode, &place.path, errno);
             let stat = rustix::fs::fstat(&fd).map_err(opened)?;
@@ -199,7 +266,62 @@ impl TargetDir {
         let place = self.shared.place(path)?;
         // Said now rather than after a terabyte; decided by the rename.
         self.shared.may_take(&place)?;
-        TargetFile::create(Arc::clone(&self.shared), place)
+        TargetFile::begin(Arc::clone(&self.shared), place)
+    }
+
+    /// Goes on with the file `path` where an earlier run left it, or begins it.
+    /// What is there is neither trusted nor cut off: [`TargetFile::holds`] tells
+    /// whether it is right, and [`TargetFile::set_len`] cuts it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create_file`].
+    pub fn resume_file(
+        &self,
+        path: &EntryPath,
+        metadata: &Metadata,
+    ) -> Result<TargetFile, TargetError> {
+        let place = self.shared.place(path)?;
+        self.shared.may_take(&place)?;
+        TargetFile::resume(Arc::clone(&self.shared), place, metadata)
+    }
+
+    /// The file that stands at `path` already, if it has this size and can be
+    /// one that an earlier run finished.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetError::NoDirectory`] or [`TargetError::NotADirectory`] when its
+    /// directory is missing or none; [`TargetError::Io`].
+    pub fn standing_file(
+        &self,
+        path: &EntryPath,
+        size_bytes: u64,
+        metadata: &Metadata,
+    ) -> Result<Option<StandingFile>, TargetError> {
+        let place = self.shared.place(path)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(StandingFile::open(shared, place, size_bytes, metadata))
+    }
+
+    /// What stands at `path`. Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetError::Io`].
+    pub fn standing(&self, path: &EntryPath) -> Result<Standing, TargetError> {
+        let alone = |kind| {
+            Ok(Standing {
+                kind,
+                left_bytes: 0,
+            })
+        };
+        match self.shared.place(path) {
+            Ok(place) => place.standing(),
+            Err(TargetError::NoDirectory { .. }) => alone(StandingKind::Nothing),
+            Err(TargetError::NotADirectory { .. }) => alone(StandingKind::InTheWay),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the link `path`. What `target` points to is neither looked at nor
@@ -219,10 +341,14 @@ impl TargetDir {
             return Err(TargetError::BadLinkTarget { path: path.clone() });
         }
         let place = self.shared.place(path)?;
+        if self.shared.resumes
+            && let Some(not_applied) = place.standing_symlink(target, metadata)?
+        {
+            self.shared.note_entry(&place);
+            return Ok(not_applied);
+        }
         self.shared.may_take(&place)?;
-        let (staged, ()) = Staged::create(Arc::clone(&self.shared), place, |parent, name| {
-            rustix::fs::symlinkat(target, parent, name)
-        })?;
+        let staged = Staged::create_symlink(Arc::clone(&self.shared), place, target)?;
         let not_applied = staged.apply_to_symlink(metadata)?;
         staged.take_name()?;
         Ok(not_applied)
@@ -245,8 +371,8 @@ impl TargetDir {
     ) -> Result<Vec<NotApplied>, TargetError> {
         let fd = self.shared.open_directory(path)?;
         let made = lock(&self.shared.made).contains(path);
-        let not_applied = if made || self.shared.policy.overwrite {
-            metadata::apply(&fd, path, metadata)?
+        let not_applied = if made || self.shared.policy.overwrite || self.shared.resumes {
+            metadata::apply(fd.as_fd(), path, metadata)?
         } else {
             vec![NotApplied::DirectoryKept { path: path.clone() }]
         };
@@ -275,17 +401,6 @@ impl TargetDir {
             }
         }
         Ok(())
-    }
-
-    /// How many bytes an unprivileged user may still write to the file system.
-    ///
-    /// # Errors
-    ///
-    /// [`TargetError::Root`] when the file system doesn't say.
-    pub fn free_bytes(&self) -> Result<u64, TargetError> {
-        let stat = rustix::fs::fstatvfs(&self.shared.root)
-            .map_err(|errno| TargetError::root(Step::Examine, errno))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }
 
@@ -321,6 +436,9 @@ impl Shared {
             return Ok(());
         };
         let path = place.path.clone();
+        if self.gave(place, place.name()) {
+            return Err(TargetError::Exists { path });
+        }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile | FileType::Symlink if self.policy.overwrite => Ok(()),
             FileType::RegularFile | FileType::Symlink => Err(TargetError::Exists { path }),
@@ -328,48 +446,30 @@ impl Shared {
         }
     }
 
+    /// An entry stands under its name.
     fn note_entry(&self, place: &Place) {
+        if is_like_ours(place.name()) {
+            lock(&self.given).insert(place.path.clone());
+        }
         let mut unsynced = lock(&self.unsynced);
         if !unsynced.contains(&place.directory) {
             unsynced.insert(place.directory.clone());
         }
     }
 
+    /// Whether this restore finished an entry with this name beside `place`.
+    fn gave(&self, place: &Place, name: &[u8]) -> bool {
+        is_like_ours(name)
+            && place
+                .sibling(name)
+                .is_ok_and(|path| lock(&self.given).contains(&path))
+    }
+
     /// A name that nobody can have foreseen, so that nobody can have taken it.
-    fn temporary_name(&self) -> String {
-        let number = self.names_given.fetch_add(1, Ordering::Relaxed);
+    fn unforeseen_name(&self) -> String {
+        let number = self.names_drawn.fetch_add(1, Ordering::Relaxed);
         let hash = blake3::keyed_hash(&self.name_seed, &number.to_le_bytes());
-        format!(".indelible-{}", &hash.to_hex()[..32])
-    }
-}
-
-/// A name in a directory that is open.
-#[derive(Debug)]
-struct Place {
-    path: EntryPath,
-    /// The path of the directory; `None` for the target itself.
-    directory: Option<EntryPath>,
-    /// That directory.
-    parent: OwnedFd,
-}
-
-impl Place {
-    /// The last component of the path.
-    fn name(&self) -> &[u8] {
-        let path = self.path.as_bytes();
-        match &self.directory {
-            None => path,
-            Some(directory) => &path[directory.as_bytes().len() + 1..],
-        }
-    }
-
-    /// What stands there, which is never followed.
-    fn stat(&self) -> Result<Option<Stat>, TargetError> {
-        match rustix::fs::statat(&self.parent, self.name(), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(TargetError::io(Step::Examine, &self.path, errno)),
-        }
+        format!("{UNFINISHED}{}", &hash.to_hex()[..32])
     }
 }
 

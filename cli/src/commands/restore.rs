@@ -1,12 +1,16 @@
 //! `indelible restore`.
 
+mod holes;
+mod plan;
+
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
+use indelible_engine::read::ReadError;
 use indelible_engine::repository::Snapshot;
-use indelible_engine::restore::{Restore as Run, Restored};
+use indelible_engine::restore::{Hole, Restore as Run, Restored};
 use indelible_engine::target::Policy;
 use indelible_format::history::Continuity;
 use indelible_format::path::EntryPath;
@@ -14,7 +18,8 @@ use serde_json::json;
 
 use crate::address::{self, Chosen};
 use crate::args::Restore;
-use crate::context::{Context, Opened};
+use crate::context::Context;
+use crate::context::Opened;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -30,43 +35,65 @@ pub(crate) fn run(context: &Context, args: &Restore) -> Result<Exit, Failure> {
     let store = context.store()?;
     let repository = context.open(&store)?;
     check_continuity(&repository, args)?;
-    if repository.key().restore.is_none() {
-        return Err(indelible_engine::read::ReadError::NotAllowed { needed: "restore" }.into());
+    if repository.key().restore.is_none() && !args.plan {
+        return Err(ReadError::NotAllowed { needed: "restore" }.into());
     }
     let chosen = address::resolve(&args.snap, repository.snapshots())?;
     check_refusal(&chosen, args)?;
+    if let (true, Some(target)) = (args.plan, &args.target) {
+        return plan::run(context, &repository, &chosen.snapshot, &paths, target, args);
+    }
     if chosen.by_time {
         output::note(
             context,
             &format!("restoring {}", address::describe(&chosen.snapshot)),
         );
     }
-    let cancel = interrupt::on_signals()?;
     let began = context.env.clock.monotonic_ms();
-    let (listings, _) = repository.listings();
-    let restored = {
-        let bars = Bars::new(context);
-        let run = Run::new(&repository, &listings, &chosen.snapshot, &cancel, &bars)?;
-        match &args.target {
-            Some(target) => run.to_directory(
-                target,
-                &paths,
-                Policy {
-                    overwrite: args.overwrite,
-                },
-            )?,
-            None => to_stdout(&run, &paths)?,
-        }
-    };
+    let restored = restore(context, &repository, &chosen.snapshot, &paths, args)?;
     let took_ms = context.env.clock.monotonic_ms().saturating_sub(began);
-    report(
-        context,
-        &chosen.snapshot,
-        &restored,
-        args.target.as_deref(),
-        took_ms,
-    );
-    Ok(Exit::Done)
+    report(context, &chosen.snapshot, &restored, args, took_ms);
+    Ok(if restored.holes == 0 {
+        Exit::Done
+    } else {
+        Exit::Integrity
+    })
+}
+
+fn policy(args: &Restore) -> Policy {
+    Policy {
+        overwrite: args.overwrite,
+    }
+}
+
+fn restore(
+    context: &Context,
+    repository: &Opened<'_>,
+    snapshot: &Snapshot,
+    paths: &[EntryPath],
+    args: &Restore,
+) -> Result<Restored, Failure> {
+    let cancel = interrupt::on_signals()?;
+    let (listings, _) = repository.listings();
+    let bars = Bars::new(context);
+    // Standard output may hold the data itself.
+    let show = if args.stdout {
+        holes::show_aside
+    } else {
+        holes::show
+    };
+    let tell = |hole: &Hole| bars.aside(|| show(context, hole));
+    let mut run = Run::new(repository, &listings, snapshot, &cancel, &bars)?;
+    if args.salvage {
+        run = run.salvaging(&tell);
+    }
+    if args.resume {
+        run = run.resuming();
+    }
+    match &args.target {
+        Some(target) => Ok(run.to_directory(target, paths, policy(args))?),
+        None => to_stdout(&run, paths),
+    }
 }
 
 fn check_continuity(repository: &Opened<'_>, args: &Restore) -> Result<(), Failure> {
@@ -136,7 +163,7 @@ fn report(
     context: &Context,
     snapshot: &Snapshot,
     restored: &Restored,
-    target: Option<&Path>,
+    args: &Restore,
     took_ms: u64,
 ) {
     for not_applied in restored.not_applied.iter().take(20) {
@@ -147,7 +174,12 @@ fn report(
         output::warn(context, &format!("and {more} more like these"));
     }
     // Standard output holds the data itself.
-    let Some(target) = target else { return };
+    let Some(target) = &args.target else {
+        if restored.holes > 0 {
+            output::warn(context, &format!("the output has {}", holes::sum(restored)));
+        }
+        return;
+    };
     if context.common.json {
         output::json(
             "restored",
@@ -157,18 +189,40 @@ fn report(
                 "target": target.display().to_string(),
                 "entries": restored.entries,
                 "bytes": restored.bytes,
+                "kept_bytes": restored.kept_bytes,
+                "holes": restored.holes,
+                "hole_bytes": restored.hole_bytes,
+                "files_with_holes": restored.files_with_holes,
                 "not_applied": restored.not_applied.len(),
                 "took_ms": took_ms,
             }),
         );
-    } else if !context.common.quiet {
-        output::line(&format!(
-            "restored {} below {}: {}, {} in {}",
-            address::describe(snapshot),
-            target.display(),
-            output::count(restored.entries, "entry", "entries"),
-            output::size(restored.bytes),
-            output::duration(took_ms)
-        ));
+    } else if !context.common.quiet || restored.holes > 0 {
+        print(snapshot, restored, target, args.resume, took_ms);
+    }
+}
+
+fn print(snapshot: &Snapshot, restored: &Restored, target: &Path, resumed: bool, took_ms: u64) {
+    let kept = if resumed {
+        let kept = output::size(restored.kept_bytes);
+        format!(" written, {kept} kept,")
+    } else {
+        String::new()
+    };
+    output::line(&format!(
+        "{} {} below {}: {}, {}{kept} in {}",
+        if restored.holes == 0 {
+            "restored"
+        } else {
+            "salvaged"
+        },
+        address::describe(snapshot),
+        target.display(),
+        output::count(restored.entries, "entry", "entries"),
+        output::size(restored.bytes),
+        output::duration(took_ms)
+    ));
+    if restored.holes > 0 {
+        output::line(&holes::sum(restored));
     }
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use indelible_format::coding::Class;
 use indelible_format::ids::PackId;
-use indelible_format::node::Item;
-use indelible_format::places::Place;
 use rayon::prelude::*;
 
+use super::walk::Part;
 use super::{ChunkFault, ReadError, ReadPack, Reader};
 use crate::pack::Span;
 use crate::store::{ObjectKey, ReadStore};
@@ -27,41 +26,58 @@ struct Wanted {
 }
 
 impl<S: ReadStore + ?Sized> Reader<'_, S> {
-    /// Reads the data chunks of a window of a stream, in its order.
-    pub(super) fn data_chunks(&self, window: &[(Item, Place)]) -> Vec<Result<Vec<u8>, ReadError>> {
-        let mut chunks: Vec<Option<Result<Vec<u8>, ReadError>>> =
-            window.iter().map(|_| None).collect();
+    /// Reads the parts of a window, in its order.
+    ///
+    /// Chunks of which the window has all go past the cache. Of the others, the
+    /// next window has more.
+    pub fn parts(&self, window: &[Part]) -> Vec<Result<Vec<u8>, ReadError>> {
+        // A small file has parts of one chunk or two, which are cached: waking
+        // other threads costs more.
+        if window.iter().all(|part| part.whole_chunk().is_none()) {
+            return window.iter().map(|part| self.cut(part, None)).collect();
+        }
+        let mut chunks: Vec<Option<Vec<u8>>> = window.iter().map(|_| None).collect();
         for (pack_id, wanted) in self.by_pack(window) {
             let Ok(pack) = self.pack(&pack_id) else {
                 continue;
             };
             for group in grouped(wanted) {
                 for (at, chunk) in self.read_group(&pack_id, &pack, group) {
-                    chunks[at] = chunk.ok().map(Ok);
+                    chunks[at] = chunk.ok();
                 }
             }
         }
-        // What its place did not give is looked for elsewhere, one by one.
-        let found = window
-            .par_iter()
-            .zip(chunks)
-            .map(|((item, place), chunk)| match chunk {
-                Some(chunk) => chunk,
-                None => self
-                    .chunk(&item.id, Class::Data, *place)
-                    .map(|(plain, _)| Arc::unwrap_or_clone(plain)),
-            });
-        let checked = found.zip(window).map(|(chunk, (item, _))| match chunk {
-            Ok(plain) if plain.len() as u64 != item.len => Err(ReadError::Shape { id: item.id }),
-            other => other,
-        });
+        let parts = window.par_iter().zip(chunks);
+        let checked = parts.map(|(part, chunk)| self.cut(part, chunk));
         checked.collect()
     }
 
-    /// The chunks of a window whose places hold them, by pack and offset.
-    fn by_pack(&self, window: &[(Item, Place)]) -> BTreeMap<PackId, Vec<Wanted>> {
+    /// The bytes of a part, from its chunk. What the chunk's place did not give
+    /// is looked for elsewhere.
+    fn cut(&self, part: &Part, chunk: Option<Vec<u8>>) -> Result<Vec<u8>, ReadError> {
+        let (item, place) = part.chunk.clone()?;
+        let plain = match chunk {
+            Some(plain) => Arc::new(plain),
+            None => self.chunk(&item.id, Class::Data, place)?.0,
+        };
+        if plain.len() as u64 != item.len {
+            return Err(ReadError::Shape { id: item.id });
+        }
+        if part.len == item.len {
+            return Ok(Arc::unwrap_or_clone(plain));
+        }
+        let start = usize::try_from(part.skip).expect("within a chunk");
+        let len = usize::try_from(part.len).expect("within a chunk");
+        Ok(plain[start..start + len].to_vec())
+    }
+
+    /// The whole chunks of a window whose places hold them, by pack and offset.
+    fn by_pack(&self, window: &[Part]) -> BTreeMap<PackId, Vec<Wanted>> {
         let mut by_pack: BTreeMap<PackId, Vec<Wanted>> = BTreeMap::new();
-        for (at, (item, place)) in window.iter().enumerate() {
+        for (at, part) in window.iter().enumerate() {
+            let Some((item, place)) = part.whole_chunk() else {
+                continue;
+            };
             let Ok(pack) = self.pack(&place.pack) else {
                 continue;
             };

@@ -1,8 +1,7 @@
-//! Walks a stream's nodes from its root, in order, from any offset.
+//! Walks a stream's nodes from its root, in order, over any range.
 
 use std::collections::VecDeque;
 
-use indelible_format::coding::Class;
 use indelible_format::node::{Item, PlacedRoot};
 use indelible_format::page::{Page, TreeEntry};
 use indelible_format::path::EntryPath;
@@ -11,61 +10,66 @@ use indelible_format::places::Place;
 use super::{ReadError, Reader};
 use crate::store::ReadStore;
 
-/// The chunks of a stream, from some offset on.
+/// Parts that a window has at most: chunks can be as short as a byte, and each
+/// part takes some memory whatever its length.
+const WINDOW_PARTS_MAX: usize = 16_384;
+
+/// The part of a range that lies in one chunk, or below one node that can't be
+/// read.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Its length, bytes; at least 1.
+    pub len: u64,
+    /// How many bytes of the chunk lie in front of it.
+    pub(super) skip: u64,
+    /// The chunk; or why the tree does not lead there.
+    pub chunk: Result<(Item, Place), ReadError>,
+}
+
+impl Part {
+    /// The chunk, if the range has all of it.
+    pub fn whole_chunk(&self) -> Option<(Item, Place)> {
+        let chunk = self.chunk.as_ref().ok()?;
+        (self.len == chunk.0.len).then_some(*chunk)
+    }
+}
+
+/// A range of a stream, part by part.
 pub struct StreamWalk<'a, 'r, S: ReadStore + ?Sized> {
     reader: &'a Reader<'r, S>,
-    /// What is left of the node at each level, the root's level first.
+    /// What is left of the node at each level: first the root, as if a node
+    /// listed it, then downwards.
     levels: Vec<VecDeque<(Item, Place)>>,
     root_level: u8,
-    /// Bytes of the first chunk that lie before the offset.
+    /// Bytes before the range that are still to be passed over.
     skip: u64,
+    /// Bytes of the range that are still to come.
+    left: u64,
 }
 
 impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
-    /// Walks a stream from an offset in bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`].
-    pub fn walk(&self, root: &PlacedRoot, offset: u64) -> Result<StreamWalk<'_, 'r, S>, ReadError> {
-        let (stream, place) = (root.root, root.place);
-        let node = self.node(&stream.id, place, stream.level, stream.len)?;
-        let items = node.items.into_iter().zip(node.places).collect();
-        let mut walk = StreamWalk {
-            reader: self,
-            levels: vec![items],
-            root_level: stream.level,
-            skip: offset,
+    /// Walks `len` bytes of a stream from `offset` on. Nothing is read yet.
+    pub fn walk(&self, root: &PlacedRoot, offset: u64, len: u64) -> StreamWalk<'_, 'r, S> {
+        let top = Item {
+            id: root.root.id,
+            len: root.root.len,
         };
-        walk.descend()?;
-        Ok(walk)
+        StreamWalk {
+            reader: self,
+            levels: vec![VecDeque::from([(top, root.place)])],
+            root_level: root.root.level,
+            skip: offset,
+            left: len,
+        }
     }
 
-    /// Some bytes of a stream, through the cache: for many small reads.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`]; [`ReadError::BeyondEnd`] if the stream has not so many.
-    pub fn read(&self, root: &PlacedRoot, offset: u64, len: u64) -> Result<Vec<u8>, ReadError> {
-        let end = offset
-            .checked_add(len)
-            .filter(|&end| end <= root.root.len)
-            .ok_or(ReadError::BeyondEnd)?;
-        let mut walk = self.walk(root, offset)?;
-        let mut out = Vec::new();
-        while (out.len() as u64) < end - offset {
-            let (item, place) = walk.next()?.ok_or(ReadError::BeyondEnd)?;
-            let (plain, _) = self.chunk(&item.id, Class::Data, place)?;
-            if plain.len() as u64 != item.len {
-                return Err(ReadError::Shape { id: item.id });
-            }
-            let skip = usize::try_from(std::mem::take(&mut walk.skip))
-                .map_err(|_| ReadError::BeyondEnd)?;
-            let left = usize::try_from(end - offset).map_err(|_| ReadError::BeyondEnd)? - out.len();
-            let part = plain.get(skip..).ok_or(ReadError::BeyondEnd)?;
-            out.extend_from_slice(&part[..part.len().min(left)]);
+    /// The entries of a list, in order. Nothing is read yet.
+    pub(crate) fn list(&self, list: &PlacedRoot) -> Entries<'_, 'r, S> {
+        Entries {
+            walk: self.walk(list, 0, list.root.len),
+            page: VecDeque::new(),
+            last: None,
         }
-        Ok(out)
     }
 
     /// The entries of a list, in order, each with its root's place if it has a
@@ -73,83 +77,82 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if the list's top can't be read.
+    /// [`ReadError`] if the list's first page can't be read.
     pub fn entries(&self, list: &PlacedRoot) -> Result<Entries<'_, 'r, S>, ReadError> {
-        Ok(Entries {
-            walk: self.walk(list, 0)?,
-            page: VecDeque::new(),
-            last: None,
-        })
+        let mut entries = self.list(list);
+        entries.fill().map_err(|lost| lost.error)?;
+        Ok(entries)
     }
 }
 
 impl<S: ReadStore + ?Sized> StreamWalk<'_, '_, S> {
-    /// The next chunk, or `None` at the end.
+    /// Parts of about this many bytes together; none at the end of the range.
     ///
-    /// # Errors
-    ///
-    /// [`ReadError`] if a node on the way can't be read. The walk can go on: it
-    /// passes over what lies below that node.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "a fallible step, not an iterator"
-    )]
-    pub fn next(&mut self) -> Result<Option<(Item, Place)>, ReadError> {
-        self.descend()?;
-        Ok(self.levels.last_mut().and_then(VecDeque::pop_front))
-    }
-
-    /// Chunks of about this many bytes together; none at the end.
-    ///
-    /// # Errors
-    ///
-    /// As [`next`](Self::next).
-    pub fn window(&mut self, bytes: u64) -> Result<Vec<(Item, Place)>, ReadError> {
+    /// A node that can't be read costs one part, as long as what lies below it,
+    /// and so does what is missing at the end of a stream that is too short.
+    pub fn window(&mut self, bytes: u64) -> Vec<Part> {
         let mut window = Vec::new();
-        let mut len = 0;
-        while len < bytes {
-            let Some((item, place)) = self.next()? else {
+        let mut len = 0_u64;
+        while len < bytes && window.len() < WINDOW_PARTS_MAX {
+            let Some(part) = self.next() else {
                 break;
             };
-            len += item.len;
-            window.push((item, place));
+            len = len.saturating_add(part.len);
+            window.push(part);
         }
-        Ok(window)
+        window
     }
+}
 
-    /// Reads the chunks of a window, in order.
-    pub fn chunks(&self, window: &[(Item, Place)]) -> Vec<Result<Vec<u8>, ReadError>> {
-        self.reader.data_chunks(window)
-    }
+impl<S: ReadStore + ?Sized> Iterator for StreamWalk<'_, '_, S> {
+    type Item = Part;
 
-    /// Opens nodes until the next chunk is at hand, passing over what lies before
-    /// the offset.
-    fn descend(&mut self) -> Result<(), ReadError> {
-        loop {
-            let depth = self.levels.len();
+    /// Opens nodes until the next part is at hand, passing over what lies before
+    /// the range.
+    fn next(&mut self) -> Option<Part> {
+        if self.left == 0 {
+            return None;
+        }
+        let (len, chunk) = loop {
+            // One more than the level of the nodes that are listed here; the
+            // root's at first, and 0 where chunks are.
+            let height = usize::from(self.root_level) + 2 - self.levels.len().max(1);
             let Some(items) = self.levels.last_mut() else {
-                return Ok(());
+                break (u64::MAX, Err(ReadError::BeyondEnd));
             };
             while items.front().is_some_and(|(item, _)| item.len <= self.skip) {
                 self.skip -= items.pop_front().map_or(0, |(item, _)| item.len);
             }
-            let level = usize::from(self.root_level) + 1 - depth;
-            match (items.front().copied(), level) {
-                (None, _) if depth == 1 => return Ok(()),
-                (None, _) => {
-                    self.levels.pop();
+            let Some((item, place)) = items.pop_front() else {
+                self.levels.pop();
+                continue;
+            };
+            let Some(level) = height.checked_sub(1) else {
+                break (item.len, Ok((item, place)));
+            };
+            let level = u8::try_from(level).expect("a level is at most 7");
+            match self.reader.node(&item.id, place, level, item.len) {
+                Ok(node) => {
+                    let items = node.items.into_iter().zip(node.places).collect();
+                    self.levels.push(items);
                 }
-                (Some(_), 0) => return Ok(()),
-                (Some((item, place)), _) => {
-                    items.pop_front();
-                    let below = u8::try_from(level - 1).expect("a level is at most 7");
-                    let node = self.reader.node(&item.id, place, below, item.len)?;
-                    self.levels
-                        .push(node.items.into_iter().zip(node.places).collect());
-                }
+                Err(error) => break (item.len, Err(error)),
             }
-        }
+        };
+        let skip = std::mem::take(&mut self.skip);
+        let len = (len - skip).min(self.left);
+        self.left -= len;
+        Some(Part { len, skip, chunk })
     }
+}
+
+/// A part of an entry list that can't be read.
+#[derive(Debug, Clone)]
+pub(crate) struct LostRecords {
+    /// Length of its records, bytes.
+    pub(crate) len: u64,
+    /// Why.
+    pub(crate) error: ReadError,
 }
 
 /// The entries of a snapshot, in order.
@@ -160,32 +163,46 @@ pub struct Entries<'a, 'r, S: ReadStore + ?Sized> {
 }
 
 impl<S: ReadStore + ?Sized> Entries<'_, '_, S> {
-    fn advance(&mut self) -> Result<Option<(TreeEntry, Option<Place>)>, ReadError> {
+    /// The next entry, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`LostRecords`] if a page can't be read. The next call goes on behind it.
+    pub(crate) fn advance(&mut self) -> Result<Option<(TreeEntry, Option<Place>)>, LostRecords> {
+        self.fill()?;
+        let next = self.page.pop_front();
+        if let Some((entry, _)) = &next {
+            self.last = Some(entry.path.clone());
+        }
+        Ok(next)
+    }
+
+    /// Reads pages until an entry is at hand, or the list ends.
+    fn fill(&mut self) -> Result<(), LostRecords> {
         while self.page.is_empty() {
-            let Some((item, place)) = self.walk.next()? else {
-                return Ok(None);
+            let Some(part) = self.walk.next() else {
+                break;
             };
-            let page: Page = self.walk.reader.page(&item.id, place, item.len)?;
-            let placed = page
+            let page = part.chunk.and_then(|(item, place)| {
+                let page = self.walk.reader.page(&item.id, place, item.len)?;
+                // The order within a page was checked when it was decoded.
+                let first = page.entries.first().map(|entry| &entry.path);
+                if self.last.as_ref().zip(first).is_some_and(|(a, b)| a >= b) {
+                    return Err(ReadError::Shape { id: item.id });
+                }
+                Ok(page)
+            });
+            let lost = |error| LostRecords {
+                len: part.len,
+                error,
+            };
+            let page: Page = page.map_err(lost)?;
+            self.page = page
                 .placed()
                 .map(|(entry, place)| (entry.clone(), place))
                 .collect();
-            self.page = placed;
-            // The order within a page was checked when it was decoded.
-            let first = self.page.front().map(|(entry, _)| &entry.path);
-            if self
-                .last
-                .as_ref()
-                .zip(first)
-                .is_some_and(|(last, first)| last >= first)
-            {
-                self.page.clear();
-                return Err(ReadError::Shape { id: item.id });
-            }
         }
-        let next = self.page.pop_front();
-        self.last = next.as_ref().map(|(entry, _)| entry.path.clone());
-        Ok(next)
+        Ok(())
     }
 }
 
@@ -193,6 +210,6 @@ impl<S: ReadStore + ?Sized> Iterator for Entries<'_, '_, S> {
     type Item = Result<(TreeEntry, Option<Place>), ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.advance().transpose()
+        self.advance().map_err(|lost| lost.error).transpose()
     }
 }

@@ -40,6 +40,14 @@ pub enum TargetError {
         /// What stands there.
         mtime_ns: u32,
     },
+    /// No file of the file system can be so long.
+    #[error("{path} would have {len_bytes} bytes, which is longer than a file can be there")]
+    TooLong {
+        /// The path as the snapshot has it.
+        path: EntryPath,
+        /// How long it would be.
+        len_bytes: u64,
+    },
     /// A file or link is there, and the policy is not to overwrite.
     #[error("{path} exists already")]
     Exists {

@@ -8,7 +8,7 @@
 //! doesn't stop a restore, since the rows matter more than their permissions.
 
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use indelible_format::page::Metadata;
 use indelible_format::path::EntryPath;
@@ -93,7 +93,7 @@ impl fmt::Display for NotApplied {
 
 /// Applies all of `metadata` to an open file or directory.
 pub(super) fn apply(
-    fd: &OwnedFd,
+    fd: BorrowedFd<'_>,
     path: &EntryPath,
     metadata: &Metadata,
 ) -> Result<Vec<NotApplied>, TargetError> {
@@ -166,7 +166,7 @@ fn set_owner(fd: impl AsFd, path: &EntryPath, metadata: &Metadata) -> Result<boo
     tolerate(Step::SetOwner, path, set)
 }
 
-fn owner_missing(path: &EntryPath, metadata: &Metadata) -> NotApplied {
+pub(super) fn owner_missing(path: &EntryPath, metadata: &Metadata) -> NotApplied {
     NotApplied::Owner {
         path: path.clone(),
         uid: metadata.uid,

@@ -1,11 +1,13 @@
 //! An entry under a temporary name, until it takes its own.
 //!
-//! The name is one that nobody can foresee and is created exclusively, so what
-//! stands under it is ours. Taking the final name is one rename within a
-//! directory that stays open, which can't lead out of the target whatever
-//! happened to the path meanwhile. Dropping it before that unlinks it.
+//! What stands under the temporary name is ours: either it was created there
+//! exclusively, or it was left by a run that died, and [`left`](super::left)
+//! looked at it. Taking the final name is one rename within a directory that
+//! stays open, which can't lead out of the target whatever happened to the path
+//! meanwhile. Dropping it before that unlinks it, unless it is to stay for the
+//! next run.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use indelible_format::page::Metadata;
@@ -17,41 +19,40 @@ use super::metadata::{self, NotApplied};
 use super::{Place, Shared, Step, TargetError};
 
 /// How often a name may be taken before something else must be wrong.
-const ATTEMPTS_MAX: usize = 8;
+pub(super) const ATTEMPTS_MAX: u64 = 8;
 
 /// An entry that has no final name yet.
 #[derive(Debug)]
 pub(super) struct Staged {
     shared: Arc<Shared>,
     place: Place,
-    temporary: String,
+    temporary: Vec<u8>,
     /// Whether the temporary name is to be unlinked.
     armed: bool,
 }
 
 impl Staged {
-    /// Creates something in the directory of `place` under a temporary name.
-    ///
-    /// `create` must fail with EEXIST when the name is taken.
-    pub(super) fn create<T>(
+    /// Takes over what stands under a temporary name in the directory of
+    /// `place`, and is ours.
+    pub(super) fn new(shared: Arc<Shared>, place: Place, temporary: Vec<u8>) -> Self {
+        Self {
+            shared,
+            place,
+            temporary,
+            armed: true,
+        }
+    }
+
+    /// Makes a link under a temporary name in the directory of `place`.
+    pub(super) fn create_symlink(
         shared: Arc<Shared>,
         place: Place,
-        create: impl Fn(BorrowedFd<'_>, &str) -> Result<T, Errno>,
-    ) -> Result<(Self, T), TargetError> {
+        target: &[u8],
+    ) -> Result<Self, TargetError> {
         for _ in 0..ATTEMPTS_MAX {
-            let temporary = shared.temporary_name();
-            match create(place.parent.as_fd(), &temporary) {
-                Ok(created) => {
-                    return Ok((
-                        Self {
-                            shared,
-                            place,
-                            temporary,
-                            armed: true,
-                        },
-                        created,
-                    ));
-                }
+            let temporary = shared.unforeseen_name();
+            match rustix::fs::symlinkat(target, place.parent.as_fd(), temporary.as_str()) {
+                Ok(()) => return Ok(Self::new(shared, place, temporary.into_bytes())),
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(TargetError::io(Step::Create, &place.path, errno)),
             }
@@ -59,9 +60,23 @@ impl Staged {
         Err(TargetError::io(Step::Create, &place.path, Errno::EXIST))
     }
 
+    /// Where it is to stand.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// The path in the snapshot.
     pub(super) fn path(&self) -> &EntryPath {
         &self.place.path
+    }
+
+    /// Whether the policy lets it take the name of this place, where it does not
+    /// stand already.
+    pub(super) fn may_take(&self, place: &Place) -> Result<(), TargetError> {
+        if self.temporary == place.name() {
+            return Ok(());
+        }
+        self.shared.may_take(place)
     }
 
     /// Gives a link its owner and time, through a descriptor on the link.
@@ -73,7 +88,7 @@ impl Staged {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(
             &self.place.parent,
-            self.temporary.as_str(),
+            self.temporary.as_slice(),
             flags,
             Mode::empty(),
         )
@@ -90,67 +105,73 @@ impl Staged {
 
     /// Takes the final name: the moment at which the entry is restored.
     pub(super) fn take_name(mut self) -> Result<(), TargetError> {
-        if self.shared.policy.overwrite {
-            self.shared.may_take(&self.place)?;
-            self.rename(RenameFlags::empty())
-                .map_err(|errno| self.rename_error(errno))?;
-            self.armed = false;
-        } else {
-            match self.rename(RenameFlags::NOREPLACE) {
-                Ok(()) => self.armed = false,
-                // Some network file systems know no exclusive rename. Linking
-                // is exclusive everywhere, and dropping `self` then unlinks the
-                // temporary name.
-                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                    self.link().map_err(|errno| self.rename_error(errno))?;
-                }
-                Err(errno) => return Err(self.rename_error(errno)),
-            }
-        }
-        self.shared.note_entry(&self.place);
+        self.rename_to(&self.place)?;
+        self.armed = false;
         Ok(())
     }
 
-    fn rename(&self, flags: RenameFlags) -> Result<(), Errno> {
-        let (parent, from, to) = (
-            &self.place.parent,
-            self.temporary.as_str(),
-            self.place.name(),
-        );
-        if flags.is_empty() {
-            return rustix::fs::renameat(parent, from, parent, to);
+    /// Takes the name of another place in the same directory instead.
+    pub(super) fn take_name_of(mut self, place: &Place) -> Result<(), TargetError> {
+        self.rename_to(place)?;
+        self.armed = false;
+        Ok(())
+    }
+
+    /// Leaves it under its temporary name, for the next run to take up.
+    pub(super) fn leave(mut self) {
+        self.armed = false;
+    }
+
+    fn rename_to(&self, place: &Place) -> Result<(), TargetError> {
+        if self.temporary != place.name() {
+            if self.shared.policy.overwrite {
+                self.shared.may_take(place)?;
+                self.rename(place, RenameFlags::empty())?;
+            } else {
+                self.rename(place, RenameFlags::NOREPLACE)?;
+            }
         }
-        rustix::fs::renameat_with(parent, from, parent, to, flags)
+        self.shared.note_entry(place);
+        Ok(())
     }
 
-    fn link(&self) -> Result<(), Errno> {
-        let (parent, from, to) = (
-            &self.place.parent,
-            self.temporary.as_str(),
-            self.place.name(),
-        );
-        rustix::fs::linkat(parent, from, parent, to, AtFlags::empty())
-    }
-
-    fn rename_error(&self, errno: Errno) -> TargetError {
-        match errno {
+    fn rename(&self, place: &Place, flags: RenameFlags) -> Result<(), TargetError> {
+        let (parent, from, to) = (&self.place.parent, self.temporary.as_slice(), place.name());
+        let renamed = if flags.is_empty() {
+            rustix::fs::renameat(parent, from, parent, to)
+        } else {
+            match rustix::fs::renameat_with(parent, from, parent, to, flags) {
+                // Some network file systems know no exclusive rename. Linking
+                // is exclusive everywhere.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    let linked = rustix::fs::linkat(parent, from, parent, to, AtFlags::empty());
+                    linked.inspect(|()| self.unlink())
+                }
+                renamed => renamed,
+            }
+        };
+        renamed.map_err(|errno| match errno {
             Errno::EXIST => TargetError::Exists {
-                path: self.place.path.clone(),
+                path: place.path.clone(),
             },
             Errno::ISDIR | Errno::NOTEMPTY => TargetError::InTheWay {
-                path: self.place.path.clone(),
+                path: place.path.clone(),
             },
-            _ => TargetError::io(Step::Rename, &self.place.path, errno),
-        }
+            _ => TargetError::io(Step::Rename, &place.path, errno),
+        })
+    }
+
+    fn unlink(&self) {
+        // Nothing can be done about a failure: the name says whose it is.
+        let temporary = self.temporary.as_slice();
+        let _ = rustix::fs::unlinkat(&self.place.parent, temporary, AtFlags::empty());
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
         if self.armed {
-            // Nothing can be done about a failure: the name says whose it is.
-            let temporary = self.temporary.as_str();
-            let _ = rustix::fs::unlinkat(&self.place.parent, temporary, AtFlags::empty());
+            self.unlink();
         }
     }
 }

@@ -10,6 +10,7 @@ mod golden;
 mod journal;
 mod log_junk;
 mod log_races;
+mod restore;
 mod revocation;
 mod rights;
 mod round_trips;
