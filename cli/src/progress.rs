@@ -37,10 +37,6 @@ impl<'c> Bars<'c> {
         act(&mut self.shown.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn say(&self, text: &str) {
-        self.aside(|| output::warn(self.context, text));
-    }
-
     /// Prints something between the bars.
     pub(crate) fn aside(&self, print: impl FnOnce()) {
         match &self.all {
