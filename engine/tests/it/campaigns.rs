@@ -3,6 +3,10 @@
 //! Each prints what it covered. Here they run short; `tools/campaign NAME` runs
 //! one of them long, and writes what it covered into a page.
 
+mod anatomy;
 mod coverage;
+pub(crate) mod flipped_bits;
+pub(crate) mod objects;
+mod oracle;
 
 pub(crate) use coverage::{Coverage, Finding, Scale};

@@ -263,7 +263,8 @@ fn the_oldest_version_counts() {
     );
 }
 
-/// A copy of genesis under a telling name decides nothing.
+/// A copy of genesis under a telling name decides nothing, and is reported if it
+/// is none.
 ///
 /// Method: exchange it, and remove it.
 #[test]
@@ -271,6 +272,15 @@ fn the_copy_of_genesis_decides_nothing() {
     let fixture = three(48);
     fixture.store.replace(&ObjectKey::Repository, b"junk");
     assert_eq!(goes_on(&fixture, &[1, 2, 3]), 4);
+    for level in [Level::Packs, Level::Data] {
+        let report = fixture.verify(level);
+        assert_eq!(
+            log_problems(&report),
+            [(ProblemKind::GenesisCopy, "repository")]
+        );
+        let harm = &report.problems[0].harm;
+        assert!(matches!(harm, Harm::Snapshots(harmed) if harmed.is_empty()));
+    }
     fixture.store.forget(&ObjectKey::Repository);
     assert!(fixture.verify(Level::Data).is_sound());
 }

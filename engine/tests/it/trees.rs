@@ -80,7 +80,7 @@ fn seen_below(root: &Path) -> Vec<Seen> {
     seen
 }
 
-fn set_mtime(path: &Path, seconds: i64) {
+pub(crate) fn set_mtime(path: &Path, seconds: i64) {
     let time = Timespec {
         tv_sec: seconds,
         tv_nsec: 123_456_789,
