@@ -134,10 +134,18 @@ impl NewRepository {
             }
             PutOutcome::Indeterminate { cause } => return Err(InitError::Unknown(cause)),
         }
-        if store.read_oldest(&ObjectKey::Log(0), self.object.len() as u64 + 1)? != self.object {
-            return Err(InitError::Exists {
-                location: store.location(),
-            });
+        // Only the oldest version counts. It exists by now, so a store that does
+        // not give it leaves open whose it is.
+        if store.capabilities().versions {
+            let most = self.object.len() as u64 + 1;
+            let oldest = store
+                .read_oldest(&ObjectKey::Log(0), most)
+                .map_err(|error| InitError::Unknown(Box::new(error)))?;
+            if oldest != self.object {
+                return Err(InitError::Exists {
+                    location: store.location(),
+                });
+            }
         }
         // A copy under a telling name, for people; nothing depends on it.
         let _ = store.put_new(&ObjectKey::Repository, &self.object);

@@ -37,11 +37,13 @@
 
 pub mod conformance;
 mod error;
+pub mod faulty;
 mod key;
 pub mod local;
 pub mod memory;
 
 pub use error::{Action, ErrorClass, StoreError};
+pub use faulty::FaultyStore;
 pub use key::{Area, LOG_NUMBER_MAX, ObjectKey};
 pub use local::LocalStore;
 pub use memory::MemoryStore;

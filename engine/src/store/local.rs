@@ -12,6 +12,8 @@
 //!   whoever puts first, not by whoever made the directory: that one may have
 //!   crashed in between. What another writer created is synced again before it
 //!   is vouched for, for the same reason.
+//! - Before a log entry is linked the log's directory is synced: the entry states
+//!   those before it, and the last of them may be visible and not yet durable.
 //! - A sync that failed is never repeated, because the system may drop what it
 //!   could not write and then report success (Rebello et al., "Can Applications
 //!   Recover from fsync Failures?", USENIX ATC 2020). A staged file is given up
@@ -25,6 +27,7 @@
 
 pub mod files;
 mod read;
+pub mod simulated;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -352,6 +355,22 @@ impl<F: Files> LocalStore<F> {
         }
         Ok(())
     }
+
+    /// Makes the entries of the log durable that are there.
+    ///
+    /// The next entry states them all, and the last of them may be one that its
+    /// writer has linked and not yet synced. Were the next to survive a power cut
+    /// and that one not, everyone would see a removal.
+    fn hold_log(&self, directory: &str) -> Result<(), StoreError> {
+        let mut anchors = lock(&self.anchors);
+        if anchors.get(directory) == Some(&Anchor::Lost) {
+            let path = directory.to_owned();
+            return Err(StoreError::Doubtful { path });
+        }
+        self.sync_directory(directory).inspect_err(|_| {
+            anchors.insert(directory.to_owned(), Anchor::Lost);
+        })
+    }
 }
 
 impl<F: Files> AppendStore for LocalStore<F> {
@@ -368,6 +387,9 @@ impl<F: Files> AppendStore for LocalStore<F> {
                 return Ok(doubtful(&path));
             }
             anchored => anchored?,
+        }
+        if matches!(key, ObjectKey::Log(number) if *number > 0) {
+            self.hold_log(directory_of(&path))?;
         }
         self.make_directory(STAGING)?;
         let staged = self.stage(bytes)?;

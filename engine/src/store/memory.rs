@@ -1,8 +1,8 @@
 //! A store in memory, for tests.
 //!
 //! It keeps the same promises as every store, and lets a test break them from
-//! outside: swap, flip, cut or forget what is stored, put another version
-//! before or after it, or roll everything back. It keeps versions, so that
+//! outside: swap, flip, cut, extend, copy or forget what is stored, put another
+//! version before or after it, or roll everything back. It keeps versions, so that
 //! whoever reads through it meets the harder case.
 //!
 //! Why it is safe: it is not. What it holds is gone with the process. The
@@ -101,6 +101,40 @@ impl MemoryStore {
     /// When the object does not exist.
     pub fn truncate(&self, key: &ObjectKey, len_bytes: usize) {
         self.tamper(key, |bytes| bytes.truncate(len_bytes));
+    }
+
+    /// Adds bytes behind the end of every version.
+    ///
+    /// # Panics
+    ///
+    /// When the object does not exist.
+    pub fn extend(&self, key: &ObjectKey, more: &[u8]) {
+        self.tamper(key, |bytes| bytes.extend_from_slice(more));
+    }
+
+    /// Puts all versions of an object in the place of another's, or under a
+    /// name that was free.
+    ///
+    /// # Panics
+    ///
+    /// When `from` does not exist.
+    pub fn copy(&self, from: &ObjectKey, to: &ObjectKey) {
+        let mut state = self.state();
+        let versions = state.objects.get(from).cloned();
+        let versions = versions.unwrap_or_else(|| panic!("{from} is not in the store"));
+        state.objects.insert(*to, versions);
+    }
+
+    /// Exchanges two objects.
+    ///
+    /// # Panics
+    ///
+    /// When one of them does not exist.
+    pub fn swap(&self, one: &ObjectKey, other: &ObjectKey) {
+        let mut state = self.state();
+        let moved = state.objects.remove(one).expect("the first exists");
+        let back = state.objects.insert(*other, moved);
+        state.objects.insert(*one, back.expect("the second exists"));
     }
 
     /// Removes any object, also one that [`ExpireStore::remove`] refuses.

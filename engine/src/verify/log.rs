@@ -182,7 +182,7 @@ fn copy_problem<S: ReadStore + ?Sized>(store: &S, repository: RepositoryId) -> O
 }
 
 /// Only a commit body that stands in a record can fail to be read.
-fn record_problem(entry: &Entry, error: RecordError) -> Problem {
+pub(super) fn record_problem(entry: &Entry, error: RecordError) -> Problem {
     let key = match entry.body() {
         Body::Snapshot(SnapshotBody::Record { id, .. }) => ObjectKey::Record(*id),
         _ => ObjectKey::Log(entry.header().number),

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use indelible_format::attest::Level;
 use indelible_format::coding::Class;
+use indelible_format::entry::Entry;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
 use indelible_format::node::{Item, Node, PlacedRoot};
 use indelible_format::page::{Content, Page};
@@ -16,6 +17,7 @@ use indelible_format::path::EntryPath;
 use indelible_format::places::Place;
 use indelible_format::rights::Kind;
 
+use super::log::record_problem;
 use super::stock::{InStock, Stock};
 use super::{Problem, ProblemKind, Report, Verdict};
 use crate::progress::{Phase, Progress};
@@ -79,22 +81,20 @@ pub(super) fn walk_all<S: ReadStore + ?Sized>(
     for snapshot in repository.snapshots() {
         let (number, snapshot) = match snapshot {
             Ok(snapshot) => (snapshot.number, snapshot),
-            // A record that can't be read was reported with the log.
-            Err(BrokenSnapshot {
-                error: SnapshotError::Record(_),
-                ..
-            }) => continue,
             Err(broken) => {
                 let number = broken.number;
-                let problem = stock.add_problem(broken_snapshot(broken));
-                let problems = BTreeSet::from([problem]);
-                found.insert(
-                    number,
-                    Found {
-                        problems,
-                        ..Found::default()
-                    },
-                );
+                let entry = &repository.history().entries[&number];
+                if let Some(problem) = unshown(entry, broken, report) {
+                    let problem = stock.add_problem(problem);
+                    let problems = BTreeSet::from([problem]);
+                    found.insert(
+                        number,
+                        Found {
+                            problems,
+                            ..Found::default()
+                        },
+                    );
+                }
                 continue;
             }
         };
@@ -120,6 +120,23 @@ pub(super) fn walk_all<S: ReadStore + ?Sized>(
         if let Some(found) = found.remove(&verdict.number) {
             found.tell(verdict, before);
         }
+    }
+}
+
+/// A snapshot that can't be shown, as a problem of its own. None if it was
+/// reported with the log that its record can't be read; one that could be read
+/// then and can't be now is none of those: what was not walked must not pass for
+/// sound.
+fn unshown(entry: &Entry, broken: BrokenSnapshot, report: &Report) -> Option<Problem> {
+    let BrokenSnapshot { number, error } = broken;
+    match error {
+        SnapshotError::Record(error) => {
+            let mut verdicts = report.snapshots.iter();
+            let reported =
+                verdicts.any(|verdict| verdict.number == number && !verdict.problems.is_empty());
+            (!reported).then(|| record_problem(entry, error))
+        }
+        error => Some(broken_snapshot(BrokenSnapshot { number, error })),
     }
 }
 

@@ -5,8 +5,11 @@
 
 mod anatomy;
 mod coverage;
+pub(crate) mod failed_calls;
 pub(crate) mod flipped_bits;
+mod model;
 pub(crate) mod objects;
 mod oracle;
+pub(crate) mod power_cut;
 
 pub(crate) use coverage::{Coverage, Finding, Scale};

@@ -7,12 +7,11 @@ use indelible_engine::progress::{Note, Silent};
 use indelible_engine::repository::Repository;
 use indelible_engine::snapshot::{Input, SnapshotRunError, Summary};
 use indelible_engine::state::State;
-use indelible_engine::store::{MemoryStore, ObjectKey};
+use indelible_engine::store::faulty::Fate;
+use indelible_engine::store::{FaultyStore, MemoryStore, ObjectKey};
 use indelible_format::attest::Level;
 
-use crate::support::{
-    FINE, Fate, Faulty, Fixture, Notes, noise, object, packs, restore_stream, run, stream,
-};
+use crate::support::{FINE, Fixture, Notes, noise, object, packs, restore_stream, run, stream};
 
 /// More than a pack's worth: that has at most 8,192 chunks.
 fn big() -> Vec<u8> {
@@ -29,8 +28,8 @@ fn stored_bytes(store: &MemoryStore) -> usize {
 /// A run with this state whose store goes down at the second pack.
 fn die(fixture: &Fixture, state: &State, bytes: &[u8]) {
     let met = AtomicU32::new(0);
-    let store = Faulty::new(&fixture.store, |_, _| {
-        if met.fetch_add(1, Ordering::SeqCst) == 1 {
+    let store = FaultyStore::new(&fixture.store, |call| {
+        if call.put().is_some() && met.fetch_add(1, Ordering::SeqCst) == 1 {
             Fate::DownBefore
         } else {
             Fate::Done
@@ -156,8 +155,8 @@ fn a_living_runs_journal_is_not_taken() {
     let state = State::open(dir.path()).unwrap();
     let met = AtomicU32::new(0);
     let other: Mutex<Option<Vec<Note>>> = Mutex::new(None);
-    let store = Faulty::new(&fixture.store, |_, _| {
-        if met.fetch_add(1, Ordering::SeqCst) == 1 {
+    let store = FaultyStore::new(&fixture.store, |call| {
+        if call.put().is_some() && met.fetch_add(1, Ordering::SeqCst) == 1 {
             let (summary, notes) = go_on(&fixture, &state, b"meanwhile");
             assert_eq!(summary.unwrap().number, 1);
             *other.lock().unwrap() = Some(notes);

@@ -7,12 +7,13 @@ use indelible_engine::log::AppendError;
 use indelible_engine::progress::{Note, Silent};
 use indelible_engine::repository::Repository;
 use indelible_engine::snapshot::{Input, SnapshotRunError};
-use indelible_engine::store::{MemoryStore, ObjectKey};
+use indelible_engine::store::faulty::{Fate, Fault};
+use indelible_engine::store::{FaultyStore, MemoryStore, ObjectKey};
 use indelible_format::rights::Rights;
 
-use crate::support::{
-    Fate, Faulty, Fixture, Notes, listed, noise, restore_stream, run, stream, take_stream,
-};
+use crate::support::{Fixture, Notes, listed, noise, restore_stream, run, stream, take_stream};
+
+type Faulty<'s> = FaultyStore<'s, MemoryStore>;
 
 /// Runs `once` at the first creation of a log entry, then lets all be done.
 fn at_first_entry<'a>(
@@ -20,8 +21,9 @@ fn at_first_entry<'a>(
     once: impl Fn() -> Fate + Send + Sync + 'a,
 ) -> Faulty<'a> {
     let met = AtomicU32::new(0);
-    Faulty::new(store, move |key, _| {
-        let first = matches!(key, ObjectKey::Log(_)) && met.fetch_add(1, Ordering::SeqCst) == 0;
+    FaultyStore::new(store, move |call| {
+        let entry = matches!(call.put(), Some(ObjectKey::Log(_)));
+        let first = entry && met.fetch_add(1, Ordering::SeqCst) == 0;
         if first { once() } else { Fate::Done }
     })
 }
@@ -40,8 +42,9 @@ fn a_lost_race_ends_at_the_next_number() {
     let fixture = Fixture::new(51);
     fixture.snapshot_of("shop", b"first");
     let races = AtomicU32::new(0);
-    let store = Faulty::new(&fixture.store, |key, _| {
-        if matches!(key, ObjectKey::Log(_)) && races.fetch_add(1, Ordering::SeqCst) < 3 {
+    let store = FaultyStore::new(&fixture.store, |call| {
+        if matches!(call.put(), Some(ObjectKey::Log(_))) && races.fetch_add(1, Ordering::SeqCst) < 3
+        {
             fixture.snapshot_of("other", b"faster");
         }
         Fate::Done
@@ -131,8 +134,8 @@ fn an_answer_that_stays_unclear_is_unknown() {
     ];
     for fate in fates {
         let fixture = Fixture::new(55);
-        let store = Faulty::new(&fixture.store, |key, _| match key {
-            ObjectKey::Log(_) => fate,
+        let store = FaultyStore::new(&fixture.store, |call| match call.put() {
+            Some(ObjectKey::Log(_)) => fate,
             _ => Fate::Done,
         });
         let mut repository = open(&fixture, &store);
@@ -156,7 +159,7 @@ fn an_answer_that_stays_unclear_is_unknown() {
 #[test]
 fn a_refused_entry_is_not_committed() {
     let fixture = Fixture::new(56);
-    let store = at_first_entry(&fixture.store, || Fate::Refused);
+    let store = at_first_entry(&fixture.store, || Fate::Fails(Fault::Unreachable));
     let mut repository = open(&fixture, &store);
     let error = take_stream(&mut repository, "shop", b"content").unwrap_err();
     assert!(

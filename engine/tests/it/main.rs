@@ -5,7 +5,6 @@ mod campaigns;
 mod chunker;
 mod commands;
 mod cost;
-mod crashes;
 mod golden;
 mod journal;
 mod log_junk;

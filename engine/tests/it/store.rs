@@ -2,6 +2,7 @@
 
 mod faults;
 mod scripted;
+mod simulated;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -121,6 +122,15 @@ fn memory_store_keeps_versions_in_order() {
     );
     store.truncate(&key, 2);
     assert_eq!(store.read(&key, 100).expect("it is there"), b"mv");
+    store.extend(&key, b"!");
+    assert_eq!(store.read(&key, 100).expect("it is there"), b"mv!");
+    let other = ObjectKey::Log(2);
+    store.copy(&key, &other);
+    store.replace(&key, b"mine");
+    store.swap(&key, &other);
+    assert_eq!(store.read(&key, 100).expect("it is there"), b"mv!");
+    assert_eq!(store.read(&other, 100).expect("it is there"), b"mine");
+    store.forget(&other);
     store.forget(&key);
     assert!(store.keys().is_empty());
     store.roll_back_to(&before);

@@ -1,7 +1,6 @@
 //! What the tests of whole repositories share: a repository in memory that is
 //! cheap to open, sources made of nothing, and restores into memory.
 
-mod faulty;
 mod forge;
 
 use std::collections::BTreeMap;
@@ -34,7 +33,6 @@ use indelible_format::slot::Cost;
 use std::sync::Mutex;
 use zeroize::Zeroizing;
 
-pub(crate) use faulty::{Fate, Faulty};
 pub(crate) use forge::{Forged, draft_at, forge_snapshot, revoke, share_domain};
 
 /// Chunks of about a kilobyte, so that a repository of many is small.

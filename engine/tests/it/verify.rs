@@ -7,12 +7,14 @@ mod extent;
 mod pinned;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use indelible_engine::cancel::Cancel;
 use indelible_engine::progress::Silent;
 use indelible_engine::repository::{Repository, Snapshot};
 use indelible_engine::snapshot::{self, Input};
-use indelible_engine::store::{MemoryStore, ObjectKey};
+use indelible_engine::store::faulty::{Fate, Fault, Request};
+use indelible_engine::store::{FaultyStore, MemoryStore, ObjectKey};
 use indelible_engine::verify::{Amount, Harm, ProblemKind, Report};
 use indelible_format::attest::Level;
 use indelible_format::commit::Reach;
@@ -20,8 +22,8 @@ use indelible_format::manifest::Manifest;
 use indelible_format::rights::Rights;
 
 use crate::support::{
-    Contents, Fate, Faulty, Fixture, Forged, forge_snapshot, noise, object, packs, request,
-    restore, rows, snapshot_at, stream, take, take_stream, verify_with,
+    Contents, Fixture, Forged, forge_snapshot, noise, object, packs, request, restore, rows,
+    snapshot_at, stream, take, take_stream, verify_with,
 };
 
 const LEVELS: [Level; 3] = [Level::Packs, Level::Tree, Level::Data];
@@ -130,8 +132,8 @@ fn leftovers_are_reported_and_no_errors() {
     let fixture = Fixture::new(92);
     fixture.snapshot_of("shop", b"content");
     let before = packs(&fixture.store);
-    let store = Faulty::new(&fixture.store, |key, _| match key {
-        ObjectKey::Log(_) => Fate::Refused,
+    let store = FaultyStore::new(&fixture.store, |call| match call.put() {
+        Some(ObjectKey::Log(_)) => Fate::Fails(Fault::Unreachable),
         _ => Fate::Done,
     });
     let mut repository =
@@ -200,10 +202,7 @@ fn a_lost_commit_record_costs_its_snapshot() {
         |store, key| store.forget(key),
         |store, key| store.flip(key, 1_000, 3),
         |store, key| store.truncate(key, 1_000),
-        |store, key| {
-            let longer = [&object(store, key)[..], b"more"].concat();
-            store.replace(key, &longer);
-        },
+        |store, key| store.extend(key, b"more"),
     ];
     for harm in ways {
         let fixture = Fixture::new(93);
@@ -235,6 +234,39 @@ fn a_lost_commit_record_costs_its_snapshot() {
         let next = fixture.snapshot_of("shop", &rows(0..700));
         let again = restore(&fixture.open(), next.number).unwrap();
         assert!(again[&b"dump.sql"[..]] == rows(0..700));
+    }
+}
+
+/// A commit record that can be read at first, and then not, does not leave its
+/// snapshot unread and unreported.
+///
+/// Method: of the two times that a verification reads the record, fail either.
+#[test]
+fn a_record_that_goes_unread_later_is_reported() {
+    let fixture = Fixture::new(97);
+    let mut request = request("shop");
+    request.labels = long_labels();
+    let input = Input::Items(vec![stream("dump.sql", b"content")]);
+    let mut repository = fixture.open();
+    snapshot::run(&mut repository, &request, input, &Cancel::new(), &Silent).unwrap();
+    for level in [Level::Tree, Level::Data] {
+        for fails in [0, 1] {
+            let met = AtomicU32::new(0);
+            let store = FaultyStore::new(&fixture.store, |call| match call.request {
+                Request::Read(ObjectKey::Record(_))
+                    if met.fetch_add(1, Ordering::SeqCst) == fails =>
+                {
+                    Fate::Fails(Fault::Unreachable)
+                }
+                _ => Fate::Done,
+            });
+            let env = fixture.env.clone();
+            let repository = Repository::open(&store, None, &fixture.recovery, env).unwrap();
+            let report = verify_with(&repository, level);
+            assert_eq!(harmed(&report), BTreeSet::from([1]), "{level:?}, {fails}");
+            assert_eq!(report.problems[0].kind, ProblemKind::CommitRecord);
+            assert_eq!(met.load(Ordering::SeqCst), 2);
+        }
     }
 }
 

@@ -115,13 +115,13 @@ fn harm_to_whole_packs_is_attributed_exactly() {
             assert_eq!(cut, gone, "cut to {len}");
         }
         for more in [1, 100_000] {
-            let longer = [&bytes[..], &noise(9, more)].concat();
-            let lost = scene.check(*pack, "extended", |store| store.replace(&key, &longer));
-            assert!(lost.is_empty(), "extended by {more}");
+            let more = noise(9, more);
+            let lost = scene.check(*pack, "extended", |store| store.extend(&key, &more));
+            assert!(lost.is_empty(), "extended by {}", more.len());
         }
         for other in all.iter().filter(|other| *other != pack) {
-            let others = object(&fixture.store, &ObjectKey::Pack(*other));
-            scene.check(*pack, "exchanged", |store| store.replace(&key, &others));
+            let other = ObjectKey::Pack(*other);
+            scene.check(*pack, "exchanged", |store| store.copy(&other, &key));
         }
         let mut same_len = bytes.clone();
         same_len.reverse();

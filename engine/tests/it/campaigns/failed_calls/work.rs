@@ -1,0 +1,178 @@
+//! What is done while calls fail, and what it says of itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indelible_engine::keys::{Credential, InitError};
+use indelible_engine::log::AppendError;
+use indelible_engine::progress::Silent;
+use indelible_engine::repository::{AddKeyError, Repository};
+use indelible_engine::snapshot::SnapshotRunError;
+use indelible_engine::state::State;
+use indelible_engine::store::AppendStore;
+use indelible_engine::verify;
+use indelible_format::attest::Level;
+use indelible_format::rights::Rights;
+
+use super::super::model::{Model, Owner, take, with_record};
+use crate::support::{CHUNKER, chain, key_file, key_request, noise, restore_stream, rows};
+
+/// What a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    Init,
+    /// Its entry has a commit record, and leans on a snapshot before.
+    Snapshot,
+    AddKey,
+    Restore,
+    Verify(Level),
+}
+
+impl Work {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Init,
+        Self::Snapshot,
+        Self::AddKey,
+        Self::Restore,
+        Self::Verify(Level::Packs),
+        Self::Verify(Level::Tree),
+        Self::Verify(Level::Data),
+    ];
+
+    /// Whether it reads and never writes.
+    pub(super) const fn only_reads(self) -> bool {
+        matches!(self, Self::Restore | Self::Verify(_))
+    }
+}
+
+/// What a run says of itself.
+pub(super) enum Outcome {
+    /// It is done.
+    Done(Did),
+    /// It may be done.
+    Unclear,
+    /// It is not done. The text says why.
+    Failed(String),
+}
+
+/// What was done.
+pub(super) enum Did {
+    Init,
+    Snapshot(u64),
+    Key(Box<Credential>),
+    /// What a restore gave.
+    Restored(Vec<u8>),
+    /// Whether a verification found nothing wrong.
+    Verified {
+        is_sound: bool,
+    },
+}
+
+/// A repository that work is done on.
+pub(super) struct Site {
+    pub(super) owner: Owner,
+    /// What the snapshot that is there holds.
+    pub(super) first: Arc<[u8]>,
+    /// What the next one is to hold.
+    pub(super) second: Arc<[u8]>,
+}
+
+impl Site {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            owner: Owner::draw(seed, CHUNKER),
+            first: rows(0..150).into(),
+            second: [rows(0..100), noise(seed, 3_000)].concat().into(),
+        }
+    }
+
+    /// Brings about what a kind of work begins with.
+    pub(super) fn prepare<S: AppendStore>(&self, work: Work, store: &S) {
+        if work == Work::Init {
+            return;
+        }
+        self.owner.create(store).expect("the store is empty");
+        let mut repository = self.owner.open(store, None, 2).expect("it opens");
+        let first = take(&mut repository, &with_record("shop"), &self.first, &Silent);
+        assert_eq!(first.expect("nothing fails").number, 1);
+    }
+
+    /// What is known before the work.
+    pub(super) fn model(&self, work: Work) -> Model {
+        if work == Work::Init {
+            return Model::default();
+        }
+        Model {
+            created: true,
+            acknowledged: BTreeMap::from([(1, Arc::clone(&self.first))]),
+            ..Model::default()
+        }
+    }
+
+    /// Does the work, over a store some of whose calls fail.
+    pub(super) fn run<S: AppendStore>(
+        &self,
+        work: Work,
+        store: &S,
+        state: Option<&State>,
+    ) -> Outcome {
+        if work == Work::Init {
+            return match self.owner.create(store) {
+                Ok(()) => Outcome::Done(Did::Init),
+                Err(InitError::Unknown(_)) => Outcome::Unclear,
+                Err(error) => Outcome::Failed(chain(&error)),
+            };
+        }
+        let mut repository = match self.owner.open(store, state, 3) {
+            Ok(repository) => repository,
+            Err(error) => return Outcome::Failed(chain(&error)),
+        };
+        match work {
+            Work::Init => unreachable!("it was done above"),
+            Work::Snapshot => self.snapshot(&mut repository),
+            Work::AddKey => add_key(&mut repository),
+            Work::Restore => match restore_stream(&repository, 1) {
+                Ok(bytes) => Outcome::Done(Did::Restored(bytes)),
+                Err(why) => Outcome::Failed(why),
+            },
+            Work::Verify(level) => verify_at(&repository, level),
+        }
+    }
+
+    fn snapshot<S: AppendStore>(&self, repository: &mut Repository<'_, S>) -> Outcome {
+        match take(repository, &with_record("shop"), &self.second, &Silent) {
+            Ok(summary) => Outcome::Done(Did::Snapshot(summary.number)),
+            Err(SnapshotRunError::Append(error))
+                if matches!(*error, AppendError::Unknown { .. }) =>
+            {
+                Outcome::Unclear
+            }
+            Err(error) => Outcome::Failed(chain(&error)),
+        }
+    }
+}
+
+fn add_key<S: AppendStore>(repository: &mut Repository<'_, S>) -> Outcome {
+    match repository.add_key(key_request(Rights::WRITE, &["*"])) {
+        Ok(new) => {
+            let key = key_file(repository, new.bundle());
+            Outcome::Done(Did::Key(Box::new(key)))
+        }
+        Err(AddKeyError::Append(AppendError::Unknown { .. })) => Outcome::Unclear,
+        Err(error) => Outcome::Failed(chain(&error)),
+    }
+}
+
+fn verify_at<S: AppendStore>(repository: &Repository<'_, S>, level: Level) -> Outcome {
+    let report = if level == Level::Packs {
+        verify::packs(repository.store(), repository.history(), &Silent)
+    } else {
+        verify::with_key(repository, level, &Silent)
+    };
+    match report {
+        Ok(report) => Outcome::Done(Did::Verified {
+            is_sound: report.is_sound(),
+        }),
+        Err(error) => Outcome::Failed(chain(&error)),
+    }
+}
