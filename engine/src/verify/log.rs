@@ -11,7 +11,7 @@ use indelible_format::limits::LEAF_BYTES_MAX;
 use indelible_format::merkle::leaf_hash;
 use indelible_format::rights::Kind;
 
-use super::{Amount, Inventory, Junk, Problem, ProblemKind, Report, Terms, Verdict};
+use super::{Amount, Cause, Inventory, Junk, Problem, ProblemKind, Report, Terms, Verdict};
 use crate::repository::{Freshness, Listings, RecordError, SeenLog, read_commit_body};
 use crate::store::{ObjectKey, ReadStore};
 
@@ -172,13 +172,17 @@ fn continuity_problem(continuity: Continuity) -> Option<Problem> {
     Some(Problem::new(kind, object, Some(Box::new(cause))))
 }
 
-/// The copy of genesis that is none. One that is absent is not missed, since
+/// The copy of genesis that is none, or can't be read. One that is absent is not missed, since
 /// nothing depends on it; a wrong one would mislead whoever lost genesis itself.
 fn copy_problem<S: ReadStore + ?Sized>(store: &S, repository: RepositoryId) -> Option<Problem> {
     let key = ObjectKey::Repository;
-    let copy = store.read_prefix(&key, LEAF_BYTES_MAX as u64).ok()?;
-    let other = leaf_hash(&copy).0 != repository.0;
-    other.then(|| Problem::new(ProblemKind::GenesisCopy, key.path(), None))
+    let cause: Option<Cause> = match store.read_prefix(&key, LEAF_BYTES_MAX as u64) {
+        Ok(copy) if leaf_hash(&copy).0 == repository.0 => return None,
+        Err(error) if error.is_not_found() => return None,
+        Ok(_) => None,
+        Err(error) => Some(Box::new(error)),
+    };
+    Some(Problem::new(ProblemKind::GenesisCopy, key.path(), cause))
 }
 
 /// Only a commit body that stands in a record can fail to be read.

@@ -85,7 +85,7 @@ impl ProblemKind {
             Self::BeyondEnd => "objects far beyond the end of the log",
             Self::RolledBack => "the log is shorter than it was",
             Self::Forked => "the log is not the one that was seen before",
-            Self::GenesisCopy => "the copy of the first log entry is damaged",
+            Self::GenesisCopy => "the copy of the first log entry is damaged or can't be read",
             Self::CommitRecord => "a commit record is gone or damaged",
             Self::Snapshot => "a snapshot's own description can't be read",
             Self::PackMissing => "a pack is gone",

@@ -20,7 +20,7 @@ use indelible_engine::repository::{OpenError, Repository};
 use indelible_engine::snapshot::{self, Input, Request, SnapshotRunError, Summary};
 use indelible_engine::state::State;
 use indelible_engine::store::{AppendStore, ReadStore};
-use indelible_engine::verify::{self, ProblemKind};
+use indelible_engine::verify::{self, ProblemKind, Terms};
 use indelible_format::attest::Level;
 use indelible_format::genesis::ChunkerParameters;
 use indelible_format::history::Continuity;
@@ -272,7 +272,7 @@ impl Judge<'_> {
     }
 
     fn judge_report<S: ReadStore>(&mut self, repository: &Repository<'_, S>) {
-        match verify::with_key(repository, Level::Data, &Silent) {
+        match verify::with_key(repository, Level::Data, &Terms::default(), &Silent) {
             Ok(report) => {
                 let mut problems: Vec<_> = report
                     .problems

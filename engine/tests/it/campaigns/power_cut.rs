@@ -180,7 +180,7 @@ impl<'a> Scene<'a> {
         let Ok(repository) = self.recording.owner.open(&store, None, 95) else {
             return false;
         };
-        let kept = state.repository(&repository.id()).expect("it is writable");
+        let kept = state.repository(&repository.id());
         let seen = kept.leaves().expect("it is whole").len() as u64;
         seen > repository.history().size()
     }

@@ -8,7 +8,8 @@ use indelible_engine::cancel::Cancel;
 use indelible_engine::progress::Silent;
 use indelible_engine::repository::Repository;
 use indelible_engine::restore::{Hole, Restore, RestoreError, Restored};
-use indelible_engine::store::{AppendStore as _, MemoryStore, ObjectKey, PutOutcome};
+use indelible_engine::store::faulty::Fate;
+use indelible_engine::store::{AppendStore as _, FaultyStore, MemoryStore, ObjectKey, PutOutcome};
 use indelible_format::coding::Class;
 use indelible_format::commit::Reach;
 use indelible_format::ids::ChunkId;
@@ -17,8 +18,7 @@ use indelible_format::path::EntryPath;
 use super::model::{Left, Model, Ranges, add};
 use super::{How, KEEP, OVERWRITE, files_below, items_of, scratch, tree};
 use crate::support::{
-    Contents, Fate, Faulty, Fixture, Forged, forge_snapshot, noise, packs, path, snapshot_at,
-    stream,
+    Contents, Fixture, Forged, forge_snapshot, noise, packs, path, snapshot_at, stream,
 };
 
 /// A snapshot of a tree, with the model of it.
@@ -333,7 +333,10 @@ fn a_part_is_salvaged_by_itself() {
 fn an_unreachable_store_is_no_hole() {
     let fixture = Fixture::new(306);
     let number = fixture.snapshot_of("shop", &noise(1, 5_000)).number;
-    let store = Faulty::new(&fixture.store, |_, _| Fate::DownBefore);
+    let store = FaultyStore::new(&fixture.store, |call| match call.put() {
+        Some(_) => Fate::DownBefore,
+        None => Fate::Done,
+    });
     let repository =
         Repository::open(&store, None, &fixture.recovery, fixture.env.clone()).unwrap();
     let snapshot = snapshot_at(&repository, number);

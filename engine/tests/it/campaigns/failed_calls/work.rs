@@ -10,7 +10,7 @@ use indelible_engine::repository::{AddKeyError, Repository};
 use indelible_engine::snapshot::SnapshotRunError;
 use indelible_engine::state::State;
 use indelible_engine::store::AppendStore;
-use indelible_engine::verify;
+use indelible_engine::verify::{self, Terms};
 use indelible_format::attest::Level;
 use indelible_format::rights::Rights;
 
@@ -165,9 +165,10 @@ fn add_key<S: AppendStore>(repository: &mut Repository<'_, S>) -> Outcome {
 
 fn verify_at<S: AppendStore>(repository: &Repository<'_, S>, level: Level) -> Outcome {
     let report = if level == Level::Packs {
-        verify::packs(repository.store(), repository.history(), &Silent)
+        let (store, seen, env) = (repository.store(), repository.seen(), repository.env());
+        verify::packs(store, seen, &Terms::default(), env, &Silent)
     } else {
-        verify::with_key(repository, level, &Silent)
+        verify::with_key(repository, level, &Terms::default(), &Silent)
     };
     match report {
         Ok(report) => Outcome::Done(Did::Verified {
