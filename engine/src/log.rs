@@ -13,12 +13,10 @@
 //!
 //! This module never deletes and never fills a gap.
 
-use std::collections::BTreeMap;
-
 use indelible_format::authority::GenesisError;
 use indelible_format::history::History;
 use indelible_format::ids::LogHash;
-use indelible_format::limits::LEAF_BYTES_MAX;
+use indelible_format::limits::{LEAF_BYTES_MAX, LOG_GAP_END};
 use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
 
@@ -131,25 +129,36 @@ pub fn read<S: ReadStore + ?Sized>(store: &S, remembered: &[LogHash]) -> Result<
         });
     }
     numbers.sort_unstable();
-    let mut objects = BTreeMap::new();
-    for number in numbers {
+    let mut failed = None;
+    // One object at a time, since whoever may create them may create many; and
+    // beyond the end of the log, what they hold is all the same.
+    let mut end = 0;
+    let objects = numbers.into_iter().map_while(|number| {
+        if number - end >= LOG_GAP_END {
+            return Some(Some((number, Vec::new())));
+        }
         match store.read_oldest(&ObjectKey::Log(number), LEAF_BYTES_MAX as u64) {
             Ok(bytes) => {
-                objects.insert(number, bytes);
+                end = number + 1;
+                Some(Some((number, bytes)))
             }
             // Listed a moment ago and gone now, or no file at all: a hole, which
             // is reported as such if anything valid lies beyond it.
-            Err(StoreError::NotFound { .. } | StoreError::NotRegular { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(StoreError::NotFound { .. } | StoreError::NotRegular { .. }) => Some(None),
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
         }
+    });
+    let history = History::read(objects.flatten(), remembered);
+    match failed {
+        Some(error) => Err(error.into()),
+        None => history.map_err(|source| LogError::Genesis {
+            location: location(),
+            source,
+        }),
     }
-    let objects = objects
-        .iter()
-        .map(|(number, bytes)| (*number, bytes.as_slice()));
-    History::read(objects, remembered).map_err(|source| LogError::Genesis {
-        location: location(),
-        source,
-    })
 }
 
 /// What an append came to.

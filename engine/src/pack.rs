@@ -10,14 +10,16 @@
 //! This module knows a pack, and neither snapshots nor the log.
 
 use indelible_format::coding::{Class, Coding};
-use indelible_format::directory::{DIRECTORY_BYTES_MAX, Directory, DirectoryError, Record};
+use indelible_format::directory::{Directory, DirectoryError, Record};
 use indelible_format::ids::{ChunkId, PackId};
-use indelible_format::limits::{PACK_BYTES_MAX, PACK_CHUNKS_MAX};
+use indelible_format::limits::{
+    DELTA_BASES_MAX, DIRECTORY_PACKS_MAX, PACK_BYTES_MAX, PACK_CHUNKS_MAX,
+};
 use indelible_format::pack::{
     HEADER_BYTES, HeaderError, PackHeader, PackKeys, PackRandomness, PackRecipients, TRAILER_BYTES,
     encode_trailer, parse_trailer,
 };
-use indelible_format::seal::{TAG_BYTES, UnusableKey};
+use indelible_format::seal::{SEAL_OVERHEAD, TAG_BYTES, UnusableKey};
 use indelible_format::secret::SecretKey;
 use indelible_format::wire::LayoutError;
 use rayon::prelude::*;
@@ -28,6 +30,12 @@ use crate::store::{ObjectKey, ReadStore, StoreError};
 
 /// How much of a pack's end is read at first, bytes: most directories fit.
 const TAIL_BYTES: u64 = 64 << 10;
+
+/// The longest sealed directory that can open, bytes: with every other pack,
+/// every chunk and every base. A trailer may state more (SPEC 6.5), and what it
+/// then states the length of need not be read.
+const DIRECTORY_LEN_MAX: usize =
+    2 + 32 * DIRECTORY_PACKS_MAX + 4 + (44 + 4 * DELTA_BASES_MAX) * PACK_CHUNKS_MAX + SEAL_OVERHEAD;
 
 /// A chunk, coded and ready to be encrypted.
 #[derive(Debug, Clone)]
@@ -387,6 +395,6 @@ fn directory_len(tail: &[u8], pack_len: u64) -> Result<u64, PackError> {
     let room = pack_len - (HEADER_BYTES + TRAILER_BYTES) as u64;
     let most = usize::try_from(room)
         .unwrap_or(usize::MAX)
-        .min(DIRECTORY_BYTES_MAX);
+        .min(DIRECTORY_LEN_MAX);
     Ok(parse_trailer(trailer, most).map_err(PackError::Trailer)? as u64)
 }

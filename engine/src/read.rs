@@ -11,6 +11,7 @@
 
 mod cache;
 mod fetch;
+mod open_packs;
 mod walk;
 
 use std::collections::{BTreeSet, HashMap};
@@ -33,12 +34,11 @@ use crate::pack::{OpenPack, PackError, SealedDirectory};
 use crate::repository::{Listings, Repository};
 use crate::store::{ErrorClass, ObjectKey, ReadStore, StoreError};
 use cache::Cache;
+use open_packs::OpenPacks;
 pub use walk::{Entries, Part, StreamWalk};
 
 /// Decoded chunks that are kept, bytes.
 const CACHE_BYTES: usize = 32 << 20;
-/// Open packs that are kept: their directories take about 24 KiB each.
-const OPEN_PACKS_MAX: usize = 512;
 
 /// Why a place does not give the chunk that was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -247,7 +247,7 @@ pub struct Reader<'r, S: ReadStore + ?Sized> {
     store: &'r S,
     keys: DomainReader<'r>,
     listings: &'r Listings,
-    packs: Mutex<HashMap<PackId, Result<Arc<ReadPack>, ChunkFault>>>,
+    packs: Mutex<OpenPacks>,
     /// Every listed place of every chunk; made when a hint first fails.
     places: OnceLock<HashMap<ChunkId, Vec<Place>>>,
     cache: Mutex<Cache>,
@@ -273,7 +273,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
             store: repository.store(),
             keys: DomainReader::new(repository, domain)?,
             listings,
-            packs: Mutex::new(HashMap::new()),
+            packs: Mutex::default(),
             places: OnceLock::new(),
             cache: Mutex::new(Cache::new(CACHE_BYTES)),
             tree_packs: Mutex::default(),
@@ -314,36 +314,31 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         self.keys.verify(&pack, number, stored)
     }
 
-    fn check_record(
+    /// What the directory says of a chunk, if it is this one.
+    fn check_record<'p>(
         &self,
-        pack: &ReadPack,
+        pack: &'p ReadPack,
         number: usize,
         id: &ChunkId,
         class: Class,
-    ) -> Result<(), ChunkFault> {
-        let is_it = |record: &Record| record.id == *id && record.known_class() == Some(class);
-        let found = pack.pack.directory.records.get(number).is_some_and(is_it);
+    ) -> Result<&'p Record, ChunkFault> {
         if class == Class::Data && !self.keys.reads_data() {
             return Err(ChunkFault::Key(OpenError::OtherKey));
         }
-        if found {
-            Ok(())
-        } else {
-            Err(ChunkFault::NotHere)
-        }
+        let record = pack.pack.directory.records.get(number);
+        record
+            .filter(|record| record.id == *id && record.known_class() == Some(class))
+            .ok_or(ChunkFault::NotHere)
     }
 
     /// An open pack, from memory or from the store.
     fn pack(&self, id: &PackId) -> Result<Arc<ReadPack>, ChunkFault> {
         let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = packs.get(id) {
-            return known.clone();
-        }
-        if packs.len() >= OPEN_PACKS_MAX {
-            packs.clear();
+            return known;
         }
         let opened = self.open_pack(id);
-        packs.insert(*id, opened.clone());
+        packs.put(*id, opened.clone());
         opened
     }
 

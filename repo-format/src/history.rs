@@ -120,15 +120,15 @@ impl History {
     ///
     /// `remembered` is the leaves that a client saw before, or empty. Fails only
     /// if there is no genesis.
-    pub fn read<'a>(
-        objects: impl IntoIterator<Item = (u64, &'a [u8])>,
+    pub fn read<B: AsRef<[u8]>>(
+        objects: impl IntoIterator<Item = (u64, B)>,
         remembered: &[LogHash],
     ) -> Result<Self, GenesisError> {
         let mut objects = objects.into_iter().peekable();
-        let genesis = match objects.next_if(|(number, _)| *number == 0) {
-            Some((_, bytes)) => bytes,
-            None => &[],
-        };
+        let genesis = objects.next_if(|(number, _)| *number == 0);
+        let genesis = genesis
+            .as_ref()
+            .map_or(&[][..], |(_, bytes)| bytes.as_ref());
         let (mut authority, entry) = Authority::begin(genesis)?;
         let mut slots = vec![Slot::Valid(Box::new(entry))];
         let mut problems = Vec::new();
@@ -142,6 +142,7 @@ impl History {
                 break;
             }
             slots.extend((0..absent).map(|_| Slot::Absent));
+            let bytes = bytes.as_ref();
             slots.push(match authority.admit(number, bytes) {
                 Ok(entry) => Slot::Valid(Box::new(entry)),
                 Err(reason) => Slot::Void(reason, leaf_hash(bytes)),
@@ -168,6 +169,28 @@ impl History {
             problems,
             continuity,
         })
+    }
+
+    /// Lets a writer append at `size` or above, because it knows from elsewhere,
+    /// as from its key file, that the log had this size (SPEC 5.6, 9.3).
+    ///
+    /// What stood at the numbers between is not known, so their leaves are those
+    /// of what stands there now (SPEC 3.4). Where readers would take the entry
+    /// for one beyond the log's end, nothing changes.
+    pub fn append_from(&mut self, size: u64) {
+        if size.saturating_sub(self.size()) >= LOG_GAP_END {
+            return;
+        }
+        for number in self.size()..size {
+            let junk = self.problems.iter().find_map(|problem| match problem {
+                LogProblem::Void {
+                    number: at, leaf, ..
+                } if *at == number => Some(*leaf),
+                _ => None,
+            });
+            self.leaves.push(junk.unwrap_or_else(|| leaf_hash(b"")));
+        }
+        self.next = self.next.max(size);
     }
 
     /// Number of leaves.

@@ -248,11 +248,12 @@ impl TreeEntry {
     }
 }
 
-/// Checks an entry against the one before it.
+/// Checks an entry against the one before it in the list (SPEC 8.3, 8.4). Within
+/// a page that is done; from page to page it is for who reads the list.
 ///
 /// What is below a path stands directly behind it, so the one before is the only
 /// one that it can wrongly be below.
-fn check_order(before: &TreeEntry, entry: &TreeEntry) -> Result<(), LayoutError> {
+pub fn check_order(before: &TreeEntry, entry: &TreeEntry) -> Result<(), LayoutError> {
     if before.path >= entry.path {
         return Err(LayoutError::NotAscending {
             field: "paths of the page",

@@ -82,10 +82,8 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
                 continue;
             };
             let number = usize::from(place.number);
-            if self
-                .check_record(&pack, number, &item.id, Class::Data)
-                .is_ok()
-            {
+            let held = self.check_record(&pack, number, &item.id, Class::Data);
+            if held.is_ok_and(|record| u64::from(record.plain_len) == item.len) {
                 let span = pack.pack.spans[number];
                 by_pack
                     .entry(place.pack)

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 
 use indelible_format::node::{Item, PlacedRoot};
-use indelible_format::page::{Page, TreeEntry};
-use indelible_format::path::EntryPath;
+use indelible_format::page::{Page, TreeEntry, check_order};
 use indelible_format::places::Place;
 
 use super::{ReadError, Reader};
@@ -159,7 +158,8 @@ pub(crate) struct LostRecords {
 pub struct Entries<'a, 'r, S: ReadStore + ?Sized> {
     walk: StreamWalk<'a, 'r, S>,
     page: VecDeque<(TreeEntry, Option<Place>)>,
-    last: Option<EntryPath>,
+    /// The last entry of the page before.
+    last: Option<TreeEntry>,
 }
 
 impl<S: ReadStore + ?Sized> Entries<'_, '_, S> {
@@ -170,11 +170,7 @@ impl<S: ReadStore + ?Sized> Entries<'_, '_, S> {
     /// [`LostRecords`] if a page can't be read. The next call goes on behind it.
     pub(crate) fn advance(&mut self) -> Result<Option<(TreeEntry, Option<Place>)>, LostRecords> {
         self.fill()?;
-        let next = self.page.pop_front();
-        if let Some((entry, _)) = &next {
-            self.last = Some(entry.path.clone());
-        }
-        Ok(next)
+        Ok(self.page.pop_front())
     }
 
     /// Reads pages until an entry is at hand, or the list ends.
@@ -186,9 +182,9 @@ impl<S: ReadStore + ?Sized> Entries<'_, '_, S> {
             let page = part.chunk.and_then(|(item, place)| {
                 let page = self.walk.reader.page(&item.id, place, item.len)?;
                 // The order within a page was checked when it was decoded.
-                let first = page.entries.first().map(|entry| &entry.path);
-                if self.last.as_ref().zip(first).is_some_and(|(a, b)| a >= b) {
-                    return Err(ReadError::Shape { id: item.id });
+                if let (Some(last), Some(first)) = (&self.last, page.entries.first()) {
+                    check_order(last, first)
+                        .map_err(|error| ReadError::Layout { id: item.id, error })?;
                 }
                 Ok(page)
             });
@@ -201,6 +197,7 @@ impl<S: ReadStore + ?Sized> Entries<'_, '_, S> {
                 .placed()
                 .map(|(entry, place)| (entry.clone(), place))
                 .collect();
+            self.last = self.page.back().map(|(entry, _)| entry.clone());
         }
         Ok(())
     }

@@ -140,7 +140,12 @@ impl<S: ReadStore + ?Sized> Restore<'_, S> {
             Content::Small { offset, .. } => (self.snapshot.manifest.small, offset),
             Content::Own(root) => (place.map(|place| PlacedRoot { root, place }), 0),
         };
-        let Some(root) = root else {
+        // What its stream can't hold is not begun, unless it is to be salvaged.
+        let fits = |root: &PlacedRoot| {
+            let end = offset.checked_add(content.len());
+            self.tell.is_some() || end.is_some_and(|end| end <= root.root.len)
+        };
+        let Some(root) = root.filter(fits) else {
             return self.lose(entry, 0, content.len(), ReadError::BeyondEnd, sink, tally);
         };
         let mut walk = self.reader.walk(&root, offset, content.len());

@@ -13,7 +13,6 @@ use indelible_format::entry::Entry;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
 use indelible_format::node::{Item, Node, PlacedRoot};
 use indelible_format::page::{Content, Page};
-use indelible_format::path::EntryPath;
 use indelible_format::places::Place;
 use indelible_format::rights::Kind;
 
@@ -201,7 +200,9 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
                 below.add(&self.stream(root, leaves, stock));
             }
         }
-        below.problems.extend(self.check_small(snapshot, stock));
+        let whole = below.problems.is_empty();
+        let wrong = self.check_list(snapshot, whole, stock);
+        below.problems.extend(wrong);
         match repository.reached_packs(snapshot, listings) {
             Ok(reach) => {
                 let reach: BTreeSet<PackId> = reach.into_iter().collect();
@@ -326,47 +327,41 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
         }
     }
 
-    /// Checks what pages can't show alone: that paths ascend from page to page,
-    /// and that slices lie within the small-file stream.
-    fn check_small(&self, snapshot: &Snapshot, stock: &mut Stock<'_>) -> Option<usize> {
+    /// Checks what pages can't show alone: that entries are in order from page to
+    /// page, that slices lie within the small-file stream, and the totals. Where
+    /// the list is not whole, what can't be read was reported where it is.
+    fn check_list(&self, snapshot: &Snapshot, whole: bool, stock: &mut Stock<'_>) -> Option<usize> {
         let manifest = &snapshot.manifest;
         let room = manifest.small.map_or(0, |small| small.root.len);
-        let object = ObjectKey::Log(snapshot.number).path();
-        let mut last: Option<EntryPath> = None;
+        let shape = || ReadError::Shape {
+            id: manifest.list.root.id,
+        };
+        let mut error = None;
         let (mut entries, mut bytes) = (0_u64, 0_u64);
         for entry in self.reader.entries(&manifest.list).ok()? {
-            // What can't be read was reported where it is.
-            let Ok((entry, _)) = entry else { return None };
-            let ascends = last.as_ref().is_none_or(|last| *last < entry.path);
-            let inside = match entry.content() {
-                Some(Content::Small { offset, len }) => offset.saturating_add(*len) <= room,
-                _ => true,
+            let entry = match entry {
+                Ok((entry, _)) => entry,
+                Err(unordered) if whole => {
+                    error = Some(unordered);
+                    break;
+                }
+                Err(_) => return None,
             };
-            if !ascends || !inside {
-                let error = ReadError::Shape {
-                    id: manifest.list.root.id,
-                };
-                return Some(stock.add_problem(Problem::new(
-                    ProblemKind::Tree,
-                    object,
-                    Some(Box::new(error)),
-                )));
+            if let Some(Content::Small { offset, len }) = entry.content()
+                && offset.saturating_add(*len) > room
+            {
+                error = Some(shape());
+                break;
             }
             entries += 1;
             bytes = bytes.saturating_add(entry.content().map_or(0, Content::len));
-            last = Some(entry.path);
         }
-        if (entries, bytes) == (manifest.entries, manifest.content_bytes) {
-            return None;
+        if error.is_none() && (entries, bytes) != (manifest.entries, manifest.content_bytes) {
+            error = Some(shape());
         }
-        let error = ReadError::Shape {
-            id: manifest.list.root.id,
-        };
-        Some(stock.add_problem(Problem::new(
-            ProblemKind::Tree,
-            object,
-            Some(Box::new(error)),
-        )))
+        let object = ObjectKey::Log(snapshot.number).path();
+        let problem = Problem::new(ProblemKind::Tree, object, Some(Box::new(error?)));
+        Some(stock.add_problem(problem))
     }
 
     /// Where a chunk can be had: at its hint, or elsewhere. If nowhere, the

@@ -4,9 +4,12 @@
 //! one of them long, and writes what it covered into a page.
 
 mod anatomy;
+pub(crate) mod bombs;
 mod coverage;
 pub(crate) mod failed_calls;
 pub(crate) mod flipped_bits;
+pub(crate) mod hostile_trees;
+pub(crate) mod log_attacks;
 mod model;
 pub(crate) mod objects;
 mod oracle;

@@ -6,11 +6,13 @@ use indelible_engine::verify::{Harm, ProblemKind, Report};
 use indelible_format::attest::{Attest, Level};
 use indelible_format::authority::Void;
 use indelible_format::entry::{Body, Draft};
-use indelible_format::history::LogProblem;
+use indelible_format::history::{Continuity, LogProblem};
 use indelible_format::ids::LogHash;
 use indelible_format::secret::SecretKey;
 
-use crate::support::{Fixture, draft_at, key_file, listed, noise, object, restore_stream, rows};
+use crate::support::{
+    Fixture, draft_at, key_file, listed, noise, object, restore_stream, rows, take_stream,
+};
 
 /// The three snapshots of [`three`], each sharing most of its content with the
 /// one before.
@@ -160,6 +162,47 @@ fn junk_ahead_of_the_head_is_stepped_over() {
         log_problems(&report),
         [(ProblemKind::VoidEntry, "log/000000000006")]
     );
+}
+
+/// A writer whose key file pins more than the store shows appends no lower than
+/// at its pin, so that everyone sees the hole.
+///
+/// Method: pin four entries and junk ahead of them, roll back to two, and take
+/// a snapshot with the key file alone.
+#[test]
+fn a_pinned_writer_appends_above_its_pin() {
+    let fixture = three(51);
+    let two = {
+        let store = fixture.store.clone();
+        store.forget(&ObjectKey::Log(3));
+        store.forget(&ObjectKey::Log(2));
+        store
+    };
+    let pinned = key_file(&fixture.open(), &fixture.bundle);
+    fixture.store.roll_back_to(&two);
+    fixture.store.replace(&ObjectKey::Log(3), b"junk");
+    let mut repository = fixture.open_as(&pinned);
+    let behind = Continuity::Behind {
+        shown: 2,
+        remembered: 4,
+    };
+    assert_eq!(repository.continuity(), behind);
+    let taken = take_stream(&mut repository, "shop", b"content").unwrap();
+    assert_eq!(taken.number, 4);
+    let repository = fixture.open();
+    assert!(
+        matches!(
+            repository.history().problems[..],
+            [
+                LogProblem::Removed { first: 2, last: 2 },
+                LogProblem::Void { number: 3, .. }
+            ]
+        ),
+        "{:?}",
+        repository.history().problems
+    );
+    assert_eq!(listed(&repository), [1, 4]);
+    assert_eq!(restore_stream(&repository, 4).unwrap(), b"content");
 }
 
 /// Objects more than 1,023 numbers ahead have no effect and are reported.
@@ -343,7 +386,7 @@ fn a_critical_unknown_kind_stops_writers() {
     };
     let fixture = three(50);
     create(&fixture, &fixture.recovery, Kind::Upgrade);
-    let stopped = crate::support::take_stream(&mut fixture.open(), "shop", b"content");
+    let stopped = take_stream(&mut fixture.open(), "shop", b"content");
     assert!(matches!(
         stopped,
         Err(SnapshotRunError::Append(error))

@@ -33,7 +33,10 @@ use indelible_format::slot::Cost;
 use std::sync::Mutex;
 use zeroize::Zeroizing;
 
-pub(crate) use forge::{Forged, draft_at, forge_snapshot, revoke, share_domain};
+pub(crate) use forge::{
+    Forged, authorize, authorize_body, draft_at, draft_snapshot, forge_snapshot, revoke,
+    share_domain, tree, write_key_beside,
+};
 
 /// Chunks of about a kilobyte, so that a repository of many is small.
 pub(crate) const CHUNKER: ChunkerParameters = ChunkerParameters {

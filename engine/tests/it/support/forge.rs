@@ -1,19 +1,21 @@
 //! Entries that the engine would not write: what a modified writer, or a thief
 //! of keys or of storage credentials, can put into the log.
 
+pub(crate) mod tree;
+
 use indelible_engine::env::Env;
 use indelible_engine::keys::{Credential, Forbidden};
 use indelible_engine::repository::{Repository, Snapshot};
 use indelible_engine::store::{AppendStore, MemoryStore, ReadStore};
 use indelible_format::bundle::KeyBundle;
 use indelible_format::commit::{
-    Binding, CommitBody, CommitKeys, CommitRandomness, Reach, SnapshotBody,
+    Binding, CommitBody, CommitKeys, CommitRandomness, NewPack, Reach, SnapshotBody,
 };
 use indelible_format::entry::{Body, Draft};
 use indelible_format::grant::{Authorize, Revoke, SealedFacts};
 use indelible_format::ids::{CommitId, SignerId};
 use indelible_format::manifest::Manifest;
-use indelible_format::rights::Rights;
+use indelible_format::rights::{Kinds, Rights};
 use indelible_format::seal::{sealing_key_of, signer_of};
 use indelible_format::secret::SecretKey;
 
@@ -53,9 +55,22 @@ pub(crate) fn forge_snapshot<S: ReadStore>(
     key: &KeyBundle,
     forged: &Forged<'_>,
 ) -> Vec<u8> {
+    draft_snapshot(repository, from.body.packs.clone(), key, forged)
+        .sign(&repository.id(), &key.signing_seed)
+        .expect("the entry is small")
+}
+
+/// Seals a commit with this key, for the next number of the log.
+pub(crate) fn draft_snapshot<S: ReadStore>(
+    repository: &Repository<'_, S>,
+    packs: Vec<NewPack>,
+    key: &KeyBundle,
+    forged: &Forged<'_>,
+) -> Draft {
     let env = repository.env();
     let number = repository.history().next;
     let mut draft = draft_at(repository, number, Body::Revoke(no_revoke()));
+    draft.domain = key.domain;
     let binding = Binding {
         repository: repository.id(),
         commit: draft.commit,
@@ -74,7 +89,7 @@ pub(crate) fn forge_snapshot<S: ReadStore>(
     };
     let body = CommitBody::seal(
         &binding,
-        from.body.packs.clone(),
+        packs,
         None,
         forged.reach,
         &forged.manifest,
@@ -82,11 +97,8 @@ pub(crate) fn forge_snapshot<S: ReadStore>(
         &random,
     )
     .expect("the keys are usable");
-    draft.domain = key.domain;
     draft.body = Body::Snapshot(SnapshotBody::Inline(body));
     draft
-        .sign(&repository.id(), &key.signing_seed)
-        .expect("the entry is small")
 }
 
 /// Stands in a draft until its body is made.
@@ -113,49 +125,76 @@ pub(crate) fn revoke<S: AppendStore>(
         .expect("the revocation is appended")
 }
 
-/// Authorises a write key for every NAME in the domain of the opened key, which
-/// the engine does not offer.
-pub(crate) fn share_domain(
-    repository: &mut Repository<'_, MemoryStore>,
-    env: &Env,
-) -> (Credential, SignerId) {
-    let own = repository.key().clone();
-    let bundle = KeyBundle {
+/// The body of an entry that authorises a key for every NAME.
+pub(crate) fn authorize_body<S: ReadStore>(
+    repository: &Repository<'_, S>,
+    commit: &CommitId,
+    bundle: &KeyBundle,
+    rights: Rights,
+    kinds: Kinds,
+) -> Authorize {
+    let env = repository.env();
+    let subject = signer_of(&bundle.signing_seed);
+    let facts = SealedFacts::seal(
+        &key_request(rights, &["*"]).facts,
+        &repository.id(),
+        commit,
+        &subject,
+        &bundle.meta_public,
+        &bundle.psk,
+        &SecretKey::new(env.random()),
+        env.random(),
+    )
+    .expect("the keys are usable");
+    Authorize {
+        subject,
+        sealing_key: sealing_key_of(&bundle.sealing_private),
+        domain: bundle.domain,
+        rights,
+        kinds,
+        expires_ms: None,
+        facts,
+        slot: None,
+    }
+}
+
+/// A write key in the domain of the opened key, which the log does not know.
+pub(crate) fn write_key_beside<S: ReadStore>(repository: &Repository<'_, S>) -> KeyBundle {
+    let env = repository.env();
+    KeyBundle {
         signing_seed: SecretKey::new(env.random()),
         sealing_private: SecretKey::new(env.random()),
         verify: None,
         restore: None,
         admin: false,
         gear_master: None,
-        ..own.clone()
-    };
-    let subject = signer_of(&bundle.signing_seed);
-    let (commit, id) = (CommitId(env.random()), repository.id());
-    let facts = SealedFacts::seal(
-        &key_request(Rights::WRITE, &["*"]).facts,
-        &id,
-        &commit,
-        &subject,
-        &own.meta_public,
-        &own.psk,
-        &SecretKey::new(env.random()),
-        env.random(),
-    )
-    .expect("the keys are usable");
-    let body = Authorize {
-        subject,
-        sealing_key: sealing_key_of(&bundle.sealing_private),
-        domain: own.domain,
-        rights: Rights::WRITE,
-        kinds: Rights::WRITE.kinds(),
-        expires_ms: None,
-        facts,
-        slot: None,
-    };
+        ..repository.key().clone()
+    }
+}
+
+/// Authorises a write key for every NAME in the domain of the opened key, which
+/// the engine does not offer.
+pub(crate) fn share_domain(
+    repository: &mut Repository<'_, MemoryStore>,
+    env: &Env,
+) -> (Credential, SignerId) {
+    let bundle = write_key_beside(repository);
+    authorize(repository, env, &bundle, Rights::WRITE.kinds());
+    (key_file(repository, &bundle), bundle.signer())
+}
+
+/// Authorises a write key to sign these kinds of entry.
+pub(crate) fn authorize(
+    repository: &mut Repository<'_, MemoryStore>,
+    env: &Env,
+    bundle: &KeyBundle,
+    kinds: Kinds,
+) {
+    let commit = CommitId(env.random());
+    let body = authorize_body(repository, &commit, bundle, Rights::WRITE, kinds);
     repository
         .append(commit, |_| {
             Ok::<_, Forbidden>(Body::Authorize(body.clone()))
         })
         .expect("the grant is appended");
-    (key_file(repository, &bundle), subject)
 }

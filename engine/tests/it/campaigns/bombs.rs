@@ -1,0 +1,224 @@
+//! Bombs: a few bytes that promise a reader terabytes.
+//!
+//! Counts, lengths, levels and costs wherever the format has them, in clear and
+//! sealed with a real write key. Each must end in an error or refusal; what is
+//! rightly built and merely enormous must pass in bounded memory; and the
+//! snapshots beside it restore, and are taken.
+//!
+//! Memory is bounded by refusing more: the test binary's allocator counts, and
+//! gives nothing above [`BOUND_BYTES`] beyond what was in use when the reader
+//! began. A process ends by that, and so do those that a bomb makes panic, so
+//! the bombs go off in a process of their own, which runs [`child`] of this
+//! binary. What C code allocates is bounded by that process's address space.
+
+mod clear;
+mod raw;
+mod scene;
+mod sealed;
+mod trees;
+
+use std::alloc::System;
+use std::env;
+use std::fs;
+use std::io::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, Stdio};
+
+use cap::Cap;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use self::scene::{Expected, Scene};
+use crate::campaigns::{Coverage, Finding, Scale};
+use crate::support::Fixture;
+
+/// Counts what is allocated, and bounds it while a bomb goes off.
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
+
+/// What a reader may allocate beyond what was in use before, bytes.
+const BOUND_BYTES: usize = 64 << 20;
+/// The same for what C code takes from the system, bytes.
+const ADDRESS_SPACE_BYTES: u64 = 2 << 30;
+/// Tells [`child`] what to do: the first bomb, the seed, and whether all.
+const CHILD: &str = "INDELIBLE_CAMPAIGN_BOMBS";
+/// Stands before what a child says to its parent.
+const MARK: &str = "@bomb ";
+
+/// One bomb.
+struct Bomb {
+    what: String,
+    charge: Charge,
+}
+
+/// How a bomb is made, and what becomes of it.
+enum Charge {
+    /// Put into the repository by this, as the entry of the number that it gives.
+    Planted(Box<dyn Fn(&Scene<'_>) -> u64>, Expected),
+    /// Made by the first, and met by what that gives.
+    Met(Box<dyn Fn(&Scene<'_>) -> Meeting>),
+}
+
+/// Meets a bomb, and says what went wrong.
+type Meeting = Box<dyn FnOnce(&Scene<'_>) -> Result<(), String>>;
+
+fn planted(
+    what: impl Into<String>,
+    expected: Expected,
+    plant: impl Fn(&Scene<'_>) -> u64 + 'static,
+) -> Bomb {
+    Bomb {
+        what: what.into(),
+        charge: Charge::Planted(Box::new(plant), expected),
+    }
+}
+
+/// All of them. The long ones take packs by the hundred.
+fn bombs(long: bool) -> Vec<Bomb> {
+    let mut all = clear::bombs();
+    all.extend(sealed::bombs());
+    all.extend(trees::bombs());
+    if long {
+        all.extend(trees::long_bombs());
+    }
+    all
+}
+
+/// Lets every bomb go off in a child.
+pub(crate) fn run(scale: Scale) -> Coverage {
+    let mut coverage = Coverage::new("bombs", scale);
+    let mut first = 0;
+    while let Some(next) = run_child(scale, first, &mut coverage) {
+        if coverage.is_enough() {
+            break;
+        }
+        first = next;
+    }
+    coverage.add("MiB that each may take", BOUND_BYTES as u64 >> 20);
+    coverage
+}
+
+/// No count, length or cost that is read makes a reader take memory by it.
+///
+/// Method: see above.
+#[test]
+fn campaign() {
+    run(Scale::asked()).finish();
+}
+
+/// Runs a child from a bomb on, and gives the one behind that which ended it.
+fn run_child(scale: Scale, first: usize, coverage: &mut Coverage) -> Option<usize> {
+    let program = env::current_exe().expect("the system knows the test binary");
+    let output = Command::new(program)
+        .args(["--exact", "campaigns::bombs::child", "--nocapture"])
+        .env(CHILD, format!("{first} {} {}", scale.seed, scale.long))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the test binary runs");
+    let mut open: Option<(usize, String)> = None;
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Some((_, said)) = line.split_once(MARK) else {
+            continue;
+        };
+        match said.split_once(' ') {
+            Some(("begin", bomb)) => {
+                let (at, what) = bomb.split_once(' ').expect("a child says both");
+                open = Some((at.parse().expect("a number"), what.to_owned()));
+            }
+            Some(("found", text)) => {
+                let (_, what) = open.take().expect("it began");
+                coverage.add("bombs", 1);
+                coverage.find(Finding::Broken, format!("{what}: {text}"));
+            }
+            _ => {
+                open = None;
+                coverage.add("bombs", 1);
+            }
+        }
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    match open {
+        Some((at, what)) => {
+            let last = errors.lines().last().unwrap_or_default();
+            coverage.add("bombs", 1);
+            coverage.find(
+                Finding::Broken,
+                format!("{what}: {}: {last}", output.status),
+            );
+            Some(at + 1)
+        }
+        None if output.status.success() => None,
+        None => {
+            let text = format!("the child: {}: {errors}", output.status);
+            coverage.find(Finding::Broken, text);
+            None
+        }
+    }
+}
+
+/// Nothing by itself: the process in which the bombs of [`campaign`] go off.
+///
+/// Method: see there.
+#[test]
+fn child() {
+    let Ok(asked) = env::var(CHILD) else {
+        return;
+    };
+    let asked: Vec<&str> = asked.split(' ').collect();
+    let [first, seed, long] = asked[..] else {
+        panic!("a parent says three words")
+    };
+    let first: usize = first.parse().expect("a number");
+    let fixture = Fixture::new(seed.parse().expect("a number"));
+    let scene = Scene::new(&fixture);
+    let before = fixture.store.clone();
+    bound_address_space();
+    for (bomb, at) in bombs(long == "true").into_iter().zip(0..).skip(first) {
+        say(&format!("begin {at} {}", bomb.what));
+        match catch_unwind(AssertUnwindSafe(|| go_off(&scene, bomb.charge))) {
+            Ok(Ok(())) => say("good"),
+            Ok(Err(text)) => say(&format!("found {}", text.replace('\n', " "))),
+            Err(_) => say("found it panics"),
+        }
+        fixture.store.roll_back_to(&before);
+    }
+}
+
+/// Makes a bomb, and meets it with bounded memory.
+fn go_off(scene: &Scene<'_>, charge: Charge) -> Result<(), String> {
+    let meet: Meeting = match charge {
+        Charge::Planted(plant, expected) => {
+            let number = plant(scene);
+            Box::new(move |scene| scene.meet(number, expected))
+        }
+        Charge::Met(make) => make(scene),
+    };
+    let bounded = HEAP.set_limit(HEAP.allocated() + BOUND_BYTES);
+    bounded.expect("it is above what is allocated");
+    let outcome = catch_unwind(AssertUnwindSafe(|| meet(scene)));
+    HEAP.set_limit(usize::MAX).expect("it is the greatest");
+    outcome.unwrap_or_else(|_| Err("it panics".to_owned()))
+}
+
+/// Bounds what the allocator does not see: C code that asks the system itself.
+fn bound_address_space() {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let size_kib: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB"))
+        .and_then(|size| size.trim().parse().ok())
+        .expect("Linux tells");
+    let most = size_kib * 1_024 + ADDRESS_SPACE_BYTES;
+    let limit = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    setrlimit(Resource::As, limit).expect("a process may bound itself");
+}
+
+/// Tells the parent.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{MARK}{text}")
+        .and_then(|()| out.flush())
+        .expect("the parent listens");
+}
