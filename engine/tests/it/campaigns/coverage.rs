@@ -126,11 +126,6 @@ impl Coverage {
         self.scale.until_found && !self.kept.is_empty()
     }
 
-    /// The first finding, if there is any.
-    pub(crate) fn first(&self) -> Option<&str> {
-        self.kept.first().map(|(_, what)| what.as_str())
-    }
-
     /// Prints what was covered, and fails if anything was found.
     ///
     /// # Panics
