@@ -42,8 +42,8 @@ fn every_line_of_the_threat_model_has_its_test() {
             let root = crate_of(word).unwrap_or_else(|| panic!("{name}: no crate {word}"));
             let files = files_of(&workspace.join(root), modules);
             let holds = |file: &PathBuf| {
-                let text = fs::read_to_string(file).unwrap_or_default();
-                text.contains(&format!("fn {test}("))
+                let held = fs::read_to_string(file).unwrap_or_default();
+                held.contains(&format!("fn {test}("))
             };
             assert!(files.iter().any(holds), "there is no {name}");
             seen += 1;

@@ -140,12 +140,11 @@ impl Campaign<'_> {
 
     /// What was restored is not restored over, and is named to a person.
     fn check_again(&mut self, what: &str, error: Option<&RestoreError>) {
-        match error {
-            Some(error) => check_text(&mut self.coverage, what, error),
-            None => {
-                let text = format!("{what}: it was restored over");
-                self.coverage.find(Finding::Wrong, text);
-            }
+        if let Some(error) = error {
+            check_text(&mut self.coverage, what, error);
+        } else {
+            let text = format!("{what}: it was restored over");
+            self.coverage.find(Finding::Wrong, text);
         }
     }
 
