@@ -9,7 +9,7 @@
 //! gives nothing above [`BOUND_BYTES`] beyond what was in use when the reader
 //! began. A process ends by that, and so do those that a bomb makes panic, so
 //! the bombs go off in a process of their own, which runs [`child`] of this
-//! binary. What C code allocates is bounded by that process's address space.
+//! binary. What C code allocates, and the time of all, are bounded by the system.
 
 mod clear;
 mod raw;
@@ -39,6 +39,9 @@ static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 const BOUND_BYTES: usize = 64 << 20;
 /// The same for what C code takes from the system, bytes.
 const ADDRESS_SPACE_BYTES: u64 = 2 << 30;
+/// What all bombs may take together of a processor's time, seconds: about ten
+/// times what they do. One that takes it alone would take for ever.
+const PROCESSOR_SECONDS: u64 = 60;
 /// Tells [`child`] what to do: the first bomb, the seed, and whether all.
 const CHILD: &str = "INDELIBLE_CAMPAIGN_BOMBS";
 /// Stands before what a child says to its parent.
@@ -171,7 +174,7 @@ fn child() {
     let fixture = Fixture::new(seed.parse().expect("a number"));
     let scene = Scene::new(&fixture);
     let before = fixture.store.clone();
-    bound_address_space();
+    bound_process();
     for (bomb, at) in bombs(long == "true").into_iter().zip(0..).skip(first) {
         say(&format!("begin {at} {}", bomb.what));
         match catch_unwind(AssertUnwindSafe(|| go_off(&scene, bomb.charge))) {
@@ -199,20 +202,26 @@ fn go_off(scene: &Scene<'_>, charge: Charge) -> Result<(), String> {
     outcome.unwrap_or_else(|_| Err("it panics".to_owned()))
 }
 
-/// Bounds what the allocator does not see: C code that asks the system itself.
-fn bound_address_space() {
+/// Bounds what the allocator does not see: C code that asks the system itself,
+/// and time.
+fn bound_process() {
     let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
     let size_kib: u64 = status
         .lines()
         .find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB"))
         .and_then(|size| size.trim().parse().ok())
         .expect("Linux tells");
-    let most = size_kib * 1_024 + ADDRESS_SPACE_BYTES;
-    let limit = Rlimit {
-        current: Some(most),
-        maximum: Some(most),
-    };
-    setrlimit(Resource::As, limit).expect("a process may bound itself");
+    let bounds = [
+        (Resource::As, size_kib * 1_024 + ADDRESS_SPACE_BYTES),
+        (Resource::Cpu, PROCESSOR_SECONDS),
+    ];
+    for (resource, most) in bounds {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        setrlimit(resource, limit).expect("a process may bound itself");
+    }
 }
 
 /// Tells the parent.
