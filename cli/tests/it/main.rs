@@ -3,6 +3,7 @@
 mod campaigns;
 mod concurrency;
 mod demo;
+mod golden;
 mod pipeline;
 mod postgres;
 mod readme;
