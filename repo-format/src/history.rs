@@ -252,13 +252,14 @@ fn leaves(slots: &[Slot], remembered: &[LogHash], next: usize) -> Vec<LogHash> {
         .collect()
 }
 
-/// The first absent number above every valid entry that is not remembered.
+/// The first absent number above every valid entry that is not remembered. The
+/// last valid entry stands where the search begins, and is not absent.
 fn next(slots: &[Slot], remembered: usize) -> usize {
     let last_valid = slots
         .iter()
         .rposition(|slot| slot.valid().is_some())
         .unwrap_or(0);
-    let from = remembered.max(last_valid + 1);
+    let from = remembered.max(last_valid);
     let absent = |n: &usize| {
         slots
             .get(*n)

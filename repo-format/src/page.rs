@@ -8,8 +8,6 @@ use crate::places::{self, Place};
 use crate::wire::{Builder, Cursor, LayoutError, within};
 
 const FIELD: &str = "page";
-/// Path, kind, and an empty file's size and content: the shortest record.
-const RECORD_BYTES_MIN: usize = 2 + 1 + 1 + 8 + 1;
 
 /// What a file system says of a file beside its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,7 +295,7 @@ impl Page {
             Cursor::new(cursor.text32(PAGE_RECORDS_BYTES_MAX, "records of the page")?);
         within(
             records.remaining() as u64,
-            RECORD_BYTES_MIN as u64,
+            1,
             u64::MAX,
             "records of the page",
         )?;

@@ -188,6 +188,24 @@ mod tests {
         assert!(!path(b"ab").is_within(&path(b"a")));
     }
 
+    /// A path stands in the directory that its components but the last name;
+    /// one component stands in none.
+    ///
+    /// Method: go up from a path, and compare it with its components each time.
+    #[test]
+    fn parents_lead_to_the_top() {
+        let mut below = path(b"srv/db.d/\xff/orders.sql");
+        for depth in [3, 2, 1] {
+            let parent = below.parent().expect("a directory above");
+            let above: Vec<&[u8]> = below.components().take(depth).collect();
+            assert_eq!(parent.components().collect::<Vec<_>>(), above);
+            assert!(below.is_within(&parent) && !parent.is_within(&below));
+            below = parent;
+        }
+        assert_eq!(below, path(b"srv"));
+        assert_eq!(below.parent(), None);
+    }
+
     /// A name can't drive a terminal nor pass for another one.
     ///
     /// Method: show an escape sequence, a text direction override, and an escape
@@ -198,6 +216,8 @@ mod tests {
             path(b"\x1b[2J\xff\xc3\xa9").to_string(),
             "\\u{1b}[2J\\xff\u{e9}"
         );
+        let debug = format!("{:?}", path(b"a\x1b[2J"));
+        assert!(debug.contains("a\\u{1b}[2J"), "{debug}");
         assert_eq!(
             path("no\u{202e}such 'a\\xff\"".as_bytes()).to_string(),
             "no\\u{202e}such 'a\\\\xff\""

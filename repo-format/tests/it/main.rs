@@ -1,13 +1,15 @@
 //! Tests of the repository format: vectors of every layout and rule, and
-//! properties of every encoder and decoder.
+//! properties of every encoder and decoder; and what the decoded values say.
 
 mod codecs;
 mod decoders;
 mod fixture;
 mod frame;
 mod generate;
+mod keys;
 mod properties;
 mod sealed;
 mod spec;
+mod trees;
 mod vector;
 mod vectors;

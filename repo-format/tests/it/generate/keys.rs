@@ -146,6 +146,10 @@ fn refused_texts(group: &mut Group, text: &str, content: &[u8]) {
     group.reject("line-128", "a line of 128 characters", "Armour", joined);
     let split = text[..second - 1].to_owned() + "\n" + &text[second - 1..];
     group.reject("line-63", "a line of 63 characters", "Armour", split);
+    let last = text.trim_end().rfind('\n').unwrap();
+    let last = text[..last].rfind('\n').unwrap();
+    let joined = text[..last].to_owned() + &text[last + 1..];
+    group.reject("last-line", "a last line of over 64 characters", "Armour", joined);
     let blank = text.replace(END, &format!("\n{END}"));
     group.reject("blank", "an empty line", "Armour", blank);
     let short = armour(&[0; 31]);
@@ -159,6 +163,9 @@ fn padding(group: &mut Group, content: &[u8]) {
     let (head, tail) = all.split_at(1);
     let inner = BASE64.encode(head) + &BASE64.encode(tail);
     group.reject("inner-padding", "padding between groups", "Armour", framed(&inner));
+    let (head, tail) = all.split_at(all.len() - all.len() % 3 - 1);
+    let late = BASE64.encode(head) + &BASE64.encode(tail);
+    group.reject("late-padding", "padding before the last group", "Armour", framed(&late));
     let plain = BASE64.encode(&all);
     assert!(plain.ends_with('='), "the file's length is no multiple of three");
     let unpadded = plain.trim_end_matches('=');

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use indelible_format::authority::{Authority, GenesisError, Void};
+use indelible_format::authority::{Authority, GenesisError, Revocation, Void};
 use indelible_format::entry::Body;
+use indelible_format::genesis::claimed_version;
 use indelible_format::grant::Authorize;
 use indelible_format::history::{History, LogProblem};
-use indelible_format::rights::{Kind, Rights};
+use indelible_format::ids::CommitId;
+use indelible_format::rights::{Kind, Kinds, Rights};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::log_script::{Judgement, judge, script, write};
-use crate::fixture::{self, ADMIN, Log, authorize, authorize_kinds, revoke, snapshot, staffed};
+use crate::fixture::{
+    self, ADMIN, COMMIT, EPOCH_MS, Log, OTHER_DOMAIN, authorize, authorize_kinds, bundle, revoke,
+    signer, snapshot, staffed,
+};
 
 /// The judgement of the crate, by the actions' places in the script.
 fn judgement(log: &Log, numbers: &[u64]) -> Judgement {
@@ -216,4 +221,93 @@ fn newer_versions_are_told() {
         Authority::begin(&genesis),
         Err(GenesisError::Void(_))
     ));
+}
+
+/// Only what has the frame of a genesis entry can claim to be of a newer format
+/// (SPEC 3.2): other objects are no genesis, whatever stands in their bodies.
+///
+/// Method: a newer genesis, with each of magic number, number and kind altered.
+#[test]
+fn only_a_genesis_claims_a_version() {
+    let mut newer = Log::begin().objects.remove(0).1;
+    newer[162..164].copy_from_slice(&2_u16.to_le_bytes());
+    assert_eq!(claimed_version(&newer), Some(2));
+    for at in [0, 7, 8, 15, 16] {
+        let mut other = newer.clone();
+        other[at] ^= 1;
+        assert_eq!(claimed_version(&other), None, "byte {at}");
+        let begun = Authority::begin(&other);
+        assert!(matches!(begun, Err(GenesisError::Void(_))), "byte {at}");
+    }
+}
+
+/// What the log says of a key is what its authorising entry states, and of a
+/// key that no entry names it says nothing.
+///
+/// Method: a grant with a slot and an expiry, by another administrator than
+/// that of genesis, before and after it is revoked.
+#[test]
+fn grants_are_what_the_log_states() {
+    let mut log = staffed();
+    let rights = Rights::WRITE.union(Rights::VERIFY);
+    let stated = Authorize {
+        domain: OTHER_DOMAIN,
+        expires_ms: Some(EPOCH_MS + 86_400_000),
+        slot: Some(fixture::slot(&bundle(9, rights), &COMMIT, &signer(9))),
+        kinds: Kinds(0b1_0000),
+        ..fixture::grant(9, rights)
+    };
+    let number = log.append(4, &Body::Authorize(stated.clone()));
+    let authority = History::read(log.objects(), &[]).unwrap().authority;
+    let grant = authority.grant(&signer(9)).expect("the key is authorised");
+    assert_eq!((grant.entry, grant.by), (number, signer(4)));
+    assert_eq!(grant.commit, CommitId([4; 16]));
+    assert_eq!(grant.domain, stated.domain);
+    assert_eq!((grant.rights, grant.kinds), (stated.rights, stated.kinds));
+    assert_eq!(grant.expires_ms, stated.expires_ms);
+    assert_eq!(grant.facts, Some(stated.facts));
+    assert_eq!(grant.slot, stated.slot);
+    assert_eq!(grant.revoked, None);
+    assert!(authority.grant(&signer(10)).is_none());
+
+    let by = log.append(ADMIN, &revoke(9, number));
+    let authority = History::read(log.objects(), &[]).unwrap().authority;
+    let grant = authority.grant(&signer(9)).expect("the key is still known");
+    let distrust_from = number;
+    assert_eq!(grant.revoked, Some(Revocation { by, distrust_from }));
+}
+
+/// A judge that was given an object does not take one at its number again: that
+/// would be two entries at one place.
+///
+/// Method: junk at a number, and then the entry that belongs there.
+#[test]
+#[should_panic(expected = "the log is judged in its order")]
+fn no_number_is_judged_twice() {
+    let log = staffed();
+    let (mut authority, _) = Authority::begin(&log.objects[0].1).unwrap();
+    assert!(authority.admit(1, b"junk").is_err());
+    let _ = authority.admit(1, &log.objects[1].1);
+}
+
+/// An entry has at most 65,536 bytes, and may have as many (SPEC 3.2).
+///
+/// Method: sign bodies at the bound, over it and far over it.
+#[test]
+fn entries_are_signed_up_to_their_bound() {
+    let log = staffed();
+    let signed = |len: usize| {
+        let body = Body::Opaque(Kind::Policy, vec![7; len]);
+        log.draft(body).sign(&log.repository, &fixture::key(ADMIN))
+    };
+    let longest = 65_536 - 162 - 64;
+    let object = signed(longest).expect("it is not too long");
+    assert_eq!(object.len(), 65_536);
+    let mut log = log.clone();
+    let number = log.push(object);
+    let history = History::read(log.objects(), &[]).unwrap();
+    assert!(history.entries.contains_key(&number));
+    for len in [longest + 1, longest + 2, 1 << 20] {
+        assert_eq!(signed(len), None, "{len}");
+    }
 }

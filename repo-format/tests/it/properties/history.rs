@@ -254,3 +254,83 @@ fn the_log_ends_at_a_gap() {
         assert_eq!(found, beyond, "{gap}");
     }
 }
+
+/// A log of nine entries, in which those of these numbers state another root,
+/// and these another leaf before them.
+fn contradicting(roots: &[u64], leaves: &[u64]) -> Log {
+    let mut log = Log::begin();
+    for number in 1..9 {
+        let mut frame = log.frame(ADMIN, &attest());
+        if roots.contains(&number) {
+            frame.root.0[0] ^= 1;
+        }
+        if leaves.contains(&number) {
+            frame.previous.0[0] ^= 1;
+        }
+        log.append_frame(ADMIN, &frame);
+    }
+    log
+}
+
+/// Entries that contradict the log are one other history where they follow each
+/// other, and several where sound ones stand between.
+///
+/// Method: entries that state another root or another leaf, alone and in runs.
+#[test]
+fn other_histories_stand_apart() {
+    let log = contradicting(&[2, 3, 7], &[5]);
+    let other = |first, last| LogProblem::OtherHistory { first, last };
+    let history = read(&log.objects, &[]);
+    assert_eq!(history.problems, [other(2, 3), other(5, 5), other(7, 7)]);
+}
+
+/// A removed entry explains no other history while its leaf is known: the entry
+/// behind it, or memory, says what stood there.
+///
+/// Method: remove one entry, and let a later one state another root.
+#[test]
+fn a_known_leaf_explains_nothing() {
+    let log = contradicting(&[6], &[]);
+    let mut objects = log.objects.clone();
+    objects.retain(|(number, _)| *number != 3);
+    let expected = [
+        LogProblem::Removed { first: 3, last: 3 },
+        LogProblem::OtherHistory { first: 6, last: 6 },
+    ];
+    assert_eq!(read(&objects, &[]).problems, expected);
+}
+
+/// A removed entry whose leaf nobody knows explains every root beyond it: those
+/// who signed were honest.
+///
+/// Method: remove an entry and damage the one behind it, which alone said what
+/// stood there; then let memory tell.
+#[test]
+fn an_unknown_leaf_explains_roots() {
+    let log = nine();
+    let mut objects = damaged(
+        &log,
+        &BTreeMap::from([(3, Damage::Remove), (4, Damage::Junk)]),
+    );
+    let found = |objects: &Objects, remembered: &[LogHash]| {
+        let problems = read(objects, remembered).problems;
+        let other = problems
+            .iter()
+            .filter(|problem| matches!(problem, LogProblem::OtherHistory { .. }));
+        (reported(&problems), other.count())
+    };
+    let touched = BTreeSet::from([3, 4]);
+    assert_eq!(found(&objects, &[]), (touched.clone(), 0));
+    let remembered: Vec<LogHash> = (0..9).map(|number| log.leaf(number)).collect();
+    assert_eq!(found(&objects, &remembered), (touched, 0));
+
+    // What states another root is found by whoever remembers.
+    let lying = contradicting(&[7], &[]);
+    objects = damaged(
+        &lying,
+        &BTreeMap::from([(3, Damage::Remove), (4, Damage::Junk)]),
+    );
+    let remembered: Vec<LogHash> = (0..9).map(|number| lying.leaf(number)).collect();
+    let (reported, other) = found(&objects, &remembered);
+    assert_eq!((reported, other), (BTreeSet::from([3, 4, 7]), 1));
+}
