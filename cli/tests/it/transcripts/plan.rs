@@ -43,7 +43,7 @@ fn whole() {
 to restore @3 orders of [..] below out:
   writes 2 files, 1 directory and 0 links, 2.86 MiB
   takes 2.87 MiB of space; [..] are free there
-  reads 2 packs, 3.[..] MiB
+  reads 2 packs, [..] MiB
 
 "]]
     );
