@@ -219,10 +219,11 @@ where
 }
 
 /// The log with an entry that was committed, as far as it is known without
-/// reading it again. With junk ahead, which was judged already, it stays as it
-/// was: the next append then meets its own entry, and reads the log.
+/// reading it again. With junk ahead, which was judged already, or with leaves
+/// that are remembered ahead, it stays as it was: the next append then meets its
+/// own entry, and reads the log.
 fn with_entry(mut history: History, number: u64, bytes: &[u8]) -> History {
-    let ahead = history.problems.iter().any(|it| it.first() >= number);
+    let ahead = history.size() > number || history.problems.iter().any(|it| it.first() >= number);
     if !ahead && let Ok(entry) = history.authority.admit(number, bytes) {
         history.leaves.push(entry.leaf());
         history.entries.insert(number, entry);

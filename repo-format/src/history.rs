@@ -88,15 +88,23 @@ pub struct History {
     pub authority: Authority,
     /// The valid entries by number.
     pub entries: BTreeMap<u64, Entry>,
-    /// The leaf of every number, as SPEC 3.4 has it. Its length is the log's size.
+    /// The leaf of every number, as SPEC 3.4 has it, and those that are remembered
+    /// beyond. Its length is the log's size.
     pub leaves: Vec<LogHash>,
     /// Where a writer appends (SPEC 9.3).
     pub next: u64,
+    /// The highest number that readers of the objects shown would reach: an entry
+    /// above it would be beyond the end of the log (SPEC 3.13).
+    reach: u64,
     /// What is wrong, ascending by number.
     pub problems: Vec<LogProblem>,
     /// How it compares with what is remembered.
     pub continuity: Continuity,
 }
+
+/// [`LOG_GAP_END`], for counting slots.
+const GAP: usize = 1_024;
+const _: () = assert!(GAP as u64 == LOG_GAP_END);
 
 /// What stands at one number.
 enum Slot {
@@ -148,7 +156,8 @@ impl History {
                 Err(reason) => Slot::Void(reason, leaf_hash(bytes)),
             });
         }
-        let next = next(&slots, remembered.len());
+        let reach = slots.len() + GAP - 1;
+        let next = next(&slots, remembered.len().min(reach));
         let leaves = leaves(&slots, remembered, next);
         judge(&slots, &leaves, &mut problems);
         let continuity = compare(&slots, &leaves, remembered, &mut problems);
@@ -166,6 +175,7 @@ impl History {
             entries,
             leaves,
             next: next as u64,
+            reach: reach as u64,
             problems,
             continuity,
         })
@@ -175,12 +185,11 @@ impl History {
     /// as from its key file, that the log had this size (SPEC 5.6, 9.3).
     ///
     /// What stood at the numbers between is not known, so their leaves are those
-    /// of what stands there now (SPEC 3.4). Where readers would take the entry
-    /// for one beyond the log's end, nothing changes.
+    /// of what stands there now (SPEC 3.4). Where that is so far on that readers
+    /// would take the entry for one beyond the log's end, it is appended at the
+    /// last number that they reach.
     pub fn append_from(&mut self, size: u64) {
-        if size.saturating_sub(self.size()) >= LOG_GAP_END {
-            return;
-        }
+        let size = size.min(self.reach);
         for number in self.size()..size {
             let junk = self.problems.iter().find_map(|problem| match problem {
                 LogProblem::Void {
@@ -252,14 +261,14 @@ fn leaves(slots: &[Slot], remembered: &[LogHash], next: usize) -> Vec<LogHash> {
         .collect()
 }
 
-/// The first absent number above every valid entry that is not remembered. The
+/// The first absent number above every valid entry and not below `least`. The
 /// last valid entry stands where the search begins, and is not absent.
-fn next(slots: &[Slot], remembered: usize) -> usize {
+fn next(slots: &[Slot], least: usize) -> usize {
     let last_valid = slots
         .iter()
         .rposition(|slot| slot.valid().is_some())
         .unwrap_or(0);
-    let from = remembered.max(last_valid);
+    let from = least.max(last_valid);
     let absent = |n: &usize| {
         slots
             .get(*n)

@@ -11,6 +11,8 @@ use indelible_engine::store::{MemoryStore, ObjectKey};
 use indelible_engine::verify::ProblemKind;
 use indelible_format::attest::Level;
 use indelible_format::history::{Continuity, LogProblem};
+use indelible_format::ids::LogHash;
+use indelible_format::key_file::KeyFile;
 use indelible_format::rights::Rights;
 
 use crate::support::{
@@ -143,6 +145,50 @@ fn a_fork_is_noticed_every_time() {
             restore_stream(&repository, summary.number).unwrap(),
             b"goes on"
         );
+    }
+}
+
+/// A store that was rolled back further than readers look beyond its end takes
+/// snapshots, and everyone sees them.
+///
+/// Method: a memory, and a key file, of 2,500 entries on a store that shows two;
+/// four snapshots by each, looked for without either.
+#[test]
+fn a_far_rollback_stops_no_snapshot() {
+    const REMEMBERED: u16 = 2_500;
+    let fixture = Fixture::new(118);
+    fixture.snapshot_of("shop", b"left");
+    let early = fixture.store.clone();
+    let id = fixture.open().id();
+
+    let client = Client::new();
+    let mut leaves = fixture.open_with(&client.state).history().leaves.clone();
+    leaves.resize(REMEMBERED.into(), LogHash([7; 32]));
+    client.state.repository(&id).remember(&leaves).unwrap();
+    let pinned = Credential::KeyFile(Box::new(KeyFile {
+        repository: id,
+        size: REMEMBERED.into(),
+        root: LogHash([7; 32]),
+        bundle: fixture.bundle.clone(),
+    }));
+    let with_memory = || fixture.open_with(&client.state);
+    let with_pin = || fixture.open_as(&pinned);
+    let behind = Continuity::Behind {
+        shown: 2,
+        remembered: REMEMBERED.into(),
+    };
+
+    for open in [&with_memory as &dyn Fn() -> _, &with_pin] {
+        fixture.store.roll_back_to(&early);
+        assert_eq!(open().continuity(), behind);
+        // Twice as far as readers look, then where it remembers the log to end.
+        for expected in [1_025, 2_049, 2_500, 2_501] {
+            let summary = take_stream(&mut open(), "shop", b"goes on").unwrap();
+            assert_eq!(summary.number, expected);
+            let restored = restore_stream(&fixture.open(), expected);
+            assert_eq!(restored.unwrap(), b"goes on");
+        }
+        assert!(matches!(open().continuity(), Continuity::Forked { .. }));
     }
 }
 
