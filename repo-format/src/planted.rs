@@ -71,6 +71,8 @@ pub enum Bug {
     UpwardsAllowed,
     /// A restore follows symbolic links.
     LinksFollowed,
+    /// A passphrase slot may ask for any amount of memory.
+    CostUnbounded,
 }
 
 /// Whether a bug is planted.
@@ -103,7 +105,7 @@ pub fn planted(bug: Bug) -> bool {
 }
 
 #[cfg(feature = "planted-bugs")]
-const ALL: [Bug; 29] = [
+const ALL: [Bug; 30] = [
     Bug::FileUnsynced,
     Bug::DirectoryUnsynced,
     Bug::AnchorUnsynced,
@@ -133,4 +135,5 @@ const ALL: [Bug; 29] = [
     Bug::MissingPassedOver,
     Bug::UpwardsAllowed,
     Bug::LinksFollowed,
+    Bug::CostUnbounded,
 ];

@@ -3,15 +3,14 @@
 
 use indelible_engine::store::{AppendStore as _, MemoryStore, ObjectKey};
 use indelible_engine::verify::{Harm, ProblemKind, Report};
-use indelible_format::attest::{Attest, Level};
+use indelible_format::attest::Level;
 use indelible_format::authority::Void;
 use indelible_format::entry::{Body, Draft};
 use indelible_format::history::{Continuity, LogProblem};
-use indelible_format::ids::LogHash;
 use indelible_format::secret::SecretKey;
 
 use crate::support::{
-    Fixture, draft_at, key_file, listed, noise, object, restore_stream, rows, take_stream,
+    Fixture, attest, draft_at, key_file, listed, noise, object, restore_stream, rows, take_stream,
 };
 
 /// The three snapshots of [`three`], each sharing most of its content with the
@@ -61,17 +60,6 @@ type Junk = (Vec<u8>, fn(&Void) -> bool);
 /// The ways to make one.
 fn junk(fixture: &Fixture, number: u64) -> Vec<Junk> {
     let repository = fixture.open();
-    let attest = || {
-        Body::Attest(Attest {
-            level: Level::Packs,
-            sound: true,
-            size: 1,
-            root: LogHash([0; 32]),
-            packs: 0,
-            bytes: 0,
-            problems: 0,
-        })
-    };
     let sign = |draft: Draft, seed: &SecretKey| {
         let bytes = draft.sign(&repository.id(), seed);
         bytes.expect("the entry is small")

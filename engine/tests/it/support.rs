@@ -34,7 +34,7 @@ use std::sync::Mutex;
 use zeroize::Zeroizing;
 
 pub(crate) use forge::{
-    Forged, authorize, authorize_body, draft_at, draft_snapshot, forge_snapshot, revoke,
+    Forged, attest, authorize, authorize_body, draft_at, draft_snapshot, forge_snapshot, revoke,
     share_domain, tree, write_key_beside,
 };
 

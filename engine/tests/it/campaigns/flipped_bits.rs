@@ -14,8 +14,6 @@
 mod beneath;
 mod sample;
 
-use std::collections::BTreeSet;
-
 use indelible_engine::keys::Credential;
 use indelible_engine::repository::Repository;
 use indelible_engine::store::{MemoryStore, ObjectKey};
@@ -26,7 +24,7 @@ use indelible_format::pack::HEADER_BYTES;
 
 use super::anatomy::Spot;
 use super::oracle::{
-    Notes, Oracle, Part, Restored, Told, harm_is_told, restored, said_lost, surely, tell, told,
+    Notes, Oracle, Part, Restored, Told, check_harm, restored, said_lost, surely, tell, told,
 };
 use super::{Coverage, Finding, Scale};
 use crate::support::{object, verify_with};
@@ -337,12 +335,9 @@ fn judge_harm(
     report: &Report,
     notes: &mut Notes,
 ) {
-    let unrestored: BTreeSet<u64> = restored.lost.union(&restored.wrong).copied().collect();
-    let said = said_lost(report, oracle.originals.keys().copied());
-    let exact = harm_is_told(report, &said, &unrestored);
-    notes.expect(exact, Finding::Unnoticed, || {
-        format!("{flip:?}: {client:?} is told of {said:?}, and {unrestored:?} do not restore")
-    });
+    if let Err(how) = check_harm(oracle, restored, report) {
+        notes.find(Finding::Unnoticed, format!("{flip:?}: {client:?}: {how}"));
+    }
 }
 
 /// What a client must be told of an inverted bit.

@@ -121,9 +121,13 @@ impl Notes {
         what: impl FnOnce() -> String,
     ) -> bool {
         if !good {
-            self.found.push((finding, what()));
+            self.find(finding, what());
         }
         good
+    }
+
+    pub(crate) fn find(&mut self, finding: Finding, what: String) {
+        self.found.push((finding, what));
     }
 }
 
@@ -445,21 +449,28 @@ pub(crate) fn surely(harm: &Harm) -> &BTreeSet<u64> {
     }
 }
 
-/// Whether what a report says of each snapshot is so: those that it calls harmed
-/// do not restore, and of the others only those may not that it suspects.
-pub(crate) fn harm_is_told(
+/// Holds what a report says of each snapshot against the restores: those that it
+/// calls harmed do not restore, and of the others only those may not that it
+/// suspects. The error says how it differs.
+pub(crate) fn check_harm(
+    oracle: &Oracle,
+    restored: &Restored,
     report: &Report,
-    said: &Result<BTreeSet<u64>, String>,
-    unrestored: &BTreeSet<u64>,
-) -> bool {
+) -> Result<(), String> {
+    let unrestored: BTreeSet<u64> = restored.lost.union(&restored.wrong).copied().collect();
+    let said = said_lost(report, oracle.originals.keys().copied())?;
     let suspects: BTreeSet<u64> = (report.snapshots.iter())
         .filter(|verdict| !verdict.suspects.is_empty())
         .map(|verdict| verdict.number)
         .collect();
-    said.as_ref().is_ok_and(|said| {
-        let silent = unrestored.difference(said).copied();
-        said.is_subset(unrestored) && silent.collect::<BTreeSet<u64>>().is_subset(&suspects)
-    })
+    let silent: BTreeSet<u64> = unrestored.difference(&said).copied().collect();
+    if said.is_subset(&unrestored) && silent.is_subset(&suspects) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{said:?} is harmed, and {unrestored:?} do not restore"
+        ))
+    }
 }
 
 /// A key that may verify and nothing else.

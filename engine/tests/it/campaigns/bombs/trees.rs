@@ -51,8 +51,11 @@ fn codings() -> Vec<Bomb> {
     const BLOCK: u32 = 128 << 10;
     let good = |len: u32| frame(None, Some(len.into()), &[len]);
     let skippable = [&0x184D_2A50_u32.to_le_bytes()[..], &[0xFF; 4]].concat();
-    let gib = |said: u64| frame(None, Some(said), &vec![BLOCK; 8_192]);
     let wide = |window: u8| frame(Some(window << 3), Some(1_000), &[1_000]);
+    let blocks = vec![BLOCK; 8_192];
+    let gib = |said: u64| frame(None, Some(said), &blocks);
+    let small_window = frame(Some(7 << 3), Some(1 << 30), &blocks);
+    let large = frame(None, Some(1 << 27), &blocks[..1_024]);
     let no_length = frame(Some(0), None, &[1_000]);
     let two = [good(500), good(500)].concat();
     let frames: Vec<(&str, usize, Vec<u8>)> = vec![
@@ -61,6 +64,8 @@ fn codings() -> Vec<Bomb> {
         ("a frame of 2^64 bytes", 1 << 20, gib(u64::MAX)),
         ("a frame of a TiB", 1 << 20, gib(1 << 40)),
         ("a frame of a GiB", 1 << 20, gib(1 << 30)),
+        ("a frame of a GiB and a small window", 1 << 20, small_window),
+        ("128 MiB, as its frame says", 1 << 27, large),
         ("a frame of another length", 999, good(1_000)),
         ("a frame that says no length", 1_000, no_length),
         ("a window of 2 TiB", 1_000, wide(31)),

@@ -13,9 +13,10 @@ use indelible_format::rights::{Kind, Kinds, Rights};
 use indelible_format::secret::SecretKey;
 
 use super::model::Reason;
-use super::sample::{Act, EXPIRY_MS, Role, SIZE, Sample, attest};
+use super::sample::{Act, EXPIRY_MS, Role, SIZE, Sample};
 use crate::support::{
-    Fixture, Forged, authorize_body, draft_at, draft_snapshot, noise, snapshot_at, write_key_beside,
+    Fixture, Forged, attest, authorize_body, draft_at, draft_snapshot, noise, snapshot_at,
+    write_key_beside,
 };
 
 /// What a reader must make of an object.

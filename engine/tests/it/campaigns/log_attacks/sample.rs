@@ -8,7 +8,6 @@ use indelible_engine::progress::Silent;
 use indelible_engine::repository::Repository;
 use indelible_engine::snapshot::{self, Input};
 use indelible_engine::store::{MemoryStore, ObjectKey};
-use indelible_format::attest::{Attest, Level};
 use indelible_format::bundle::KeyBundle;
 use indelible_format::entry::Body;
 use indelible_format::ids::{CommitId, LogHash};
@@ -16,8 +15,8 @@ use indelible_format::key_file::KeyFile;
 use indelible_format::rights::{Kind, Kinds, Rights};
 
 use crate::support::{
-    Fixture, START_UNIX_MS, authorize, key_file, key_request, object, request, revoke, rows,
-    stream, write_key_beside,
+    Fixture, START_UNIX_MS, attest, authorize, key_file, key_request, object, request, revoke,
+    rows, stream, write_key_beside,
 };
 
 /// Entries of the log.
@@ -300,17 +299,4 @@ impl Making {
         drop(repository);
         self.note(signer, Act::Snapshot(bytes));
     }
-}
-
-/// A claim that a verification was run.
-pub(super) fn attest() -> Body {
-    Body::Attest(Attest {
-        level: Level::Packs,
-        sound: true,
-        size: 1,
-        root: LogHash([0; 32]),
-        packs: 0,
-        bytes: 0,
-        problems: 0,
-    })
 }

@@ -8,7 +8,7 @@ use indelible_format::ids::PackId;
 use indelible_format::limits::LOG_GAP_END;
 
 use super::super::Finding;
-use super::super::oracle::{Notes, Oracle, Restored, harm_is_told, said_lost, surely, tell};
+use super::super::oracle::{Notes, Oracle, Restored, check_harm, surely, tell};
 use super::damage::{Diff, Effect, JUNK};
 
 /// A problem of one object.
@@ -249,14 +249,8 @@ fn judge_harm(
     report: &Report,
     notes: &mut Notes,
 ) {
-    let unrestored: BTreeSet<u64> = restored.lost.union(&restored.wrong).copied().collect();
-    let said = said_lost(report, oracle.originals.keys().copied());
-    let exact = harm_is_told(report, &said, &unrestored);
-    notes.expect(exact, Finding::Unnoticed, || {
-        format!(
-            "{diff:?}: {:?} says {said:?}, and {unrestored:?} do not restore: {}",
-            report.level,
-            tell(report)
-        )
-    });
+    if let Err(how) = check_harm(oracle, restored, report) {
+        let text = format!("{diff:?}: {:?}: {how}: {}", report.level, tell(report));
+        notes.find(Finding::Unnoticed, text);
+    }
 }
