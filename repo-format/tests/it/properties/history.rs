@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indelible_format::history::{Continuity, History, LogProblem};
 use indelible_format::ids::LogHash;
+use indelible_format::merkle::leaf_hash;
 use indelible_format::rights::Rights;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
@@ -333,4 +334,42 @@ fn an_unknown_leaf_explains_roots() {
     let remembered: Vec<LogHash> = (0..9).map(|number| lying.leaf(number)).collect();
     let (reported, other) = found(&objects, &remembered);
     assert_eq!((reported, other), (BTreeSet::from([3, 4, 7]), 1));
+}
+
+/// A writer that knows of more entries than the store shows goes on where it
+/// remembers the end, and never further on than readers look.
+///
+/// Method: nine entries shown, and sizes around 9 + 1,023, remembered and pinned.
+#[test]
+fn writers_go_on_where_readers_look() {
+    let log = nine();
+    let shown: Vec<LogHash> = (0..9).map(|number| log.leaf(number)).collect();
+    for (size, expected) in [(3, 9), (9, 9), (100, 100), (1_032, 1_032), (1_033, 1_032)] {
+        let mut remembered = shown.clone();
+        remembered.resize(size, LogHash([7; 32]));
+        let history = read(&log.objects, &remembered);
+        assert_eq!(history.next, expected, "{size} remembered");
+        assert_eq!(history.leaves.len(), size.max(9));
+
+        let mut history = read(&log.objects, &[]);
+        history.append_from(size as u64);
+        assert_eq!(history.next, expected, "pinned at {size}");
+        assert_eq!(history.size(), expected);
+        assert_eq!(history.leaves[..9], shown);
+    }
+}
+
+/// Where a writer leaves numbers out, junk that stands there gets its leaf.
+///
+/// Method: junk behind a hole, and a pin behind both.
+#[test]
+fn left_out_junk_has_its_leaf() {
+    let log = nine();
+    let mut objects = log.objects.clone();
+    objects.extend([(10, b"junk".to_vec()), (11, b"more".to_vec())]);
+    let mut history = read(&objects, &[]);
+    assert_eq!(history.size(), 9);
+    history.append_from(13);
+    let expected = [b"".as_slice(), b"junk", b"more", b""].map(leaf_hash);
+    assert_eq!(history.leaves[9..], expected);
 }

@@ -2,7 +2,7 @@
 
 use indelible_format::attest::Attest;
 use indelible_format::bundle::KeyBundle;
-use indelible_format::checkpoint::{Checkpoint, ParsedCheckpoint};
+use indelible_format::checkpoint::{Checkpoint, ParsedCheckpoint, is_signature_line};
 use indelible_format::coding::{self, Class, Coding};
 use indelible_format::commit::SnapshotBody;
 use indelible_format::entry::{Body, Draft, ParsedEntry};
@@ -223,6 +223,9 @@ proptest! {
             root: LogHash(root),
         };
         let note = claim.sign(&key(seed));
+        // Three lines of claim, an empty one, and the signatures.
+        let signatures: Vec<bool> = note.lines().map(is_signature_line).collect();
+        prop_assert_eq!(signatures, [false, false, false, false, true]);
         let parsed = ParsedCheckpoint::parse(&note).unwrap();
         prop_assert_eq!(parsed.verify([signer(seed)]), Ok(claim));
         let other = signer(seed.wrapping_add(1));
