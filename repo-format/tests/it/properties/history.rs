@@ -285,6 +285,19 @@ fn other_histories_stand_apart() {
     assert_eq!(history.problems, [other(2, 3), other(5, 5), other(7, 7)]);
 }
 
+/// Holes are one where they follow each other, and several where entries stand
+/// between.
+///
+/// Method: remove entries alone and side by side.
+#[test]
+fn holes_stand_apart() {
+    let mut objects = nine().objects;
+    objects.retain(|(number, _)| ![1, 3, 5, 6].contains(number));
+    let hole = |first, last| LogProblem::Removed { first, last };
+    let expected = [hole(1, 1), hole(3, 3), hole(5, 6)];
+    assert_eq!(read(&objects, &[]).problems, expected);
+}
+
 /// A removed entry explains no other history while its leaf is known: the entry
 /// behind it, or memory, says what stood there.
 ///
