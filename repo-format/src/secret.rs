@@ -119,11 +119,11 @@ mod tests {
 
     /// No secret ever reaches a log or a panic message.
     ///
-    /// Method: format a key of a known byte and look for it.
+    /// Method: format a key.
     #[test]
     fn secrets_are_not_shown() {
         let shown = format!("{:?}", SecretKey::new([0x5A; 32]));
-        assert!(!shown.contains("5a") && !shown.contains("90"), "{shown}");
+        assert_eq!(shown, "SecretKey(..)");
     }
 
     /// Keys for different purposes and domains differ.
