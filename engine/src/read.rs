@@ -388,6 +388,12 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         good.then_some((class, record.plain_len))
     }
 
+    /// Whether the bytes of a pack have the hash that is its name.
+    pub(crate) fn has_its_name(&self, id: &PackId) -> bool {
+        let bytes = (self.store).read(&ObjectKey::Pack(*id), PACK_BYTES_MAX as u64);
+        bytes.is_ok_and(|bytes| PackId::of(&bytes) == *id)
+    }
+
     /// Every listed place of a chunk but the one that failed.
     pub(crate) fn other_places(&self, id: &ChunkId, failed: Place) -> Vec<Place> {
         let places = self.places.get_or_init(|| {

@@ -6,7 +6,7 @@
 //! one of contents is *suspect*. A chunk that is damaged in one pack and intact
 //! in another is in stock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use indelible_format::coding::Class;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
@@ -14,7 +14,7 @@ use indelible_format::places::Place;
 use rayon::prelude::*;
 
 use super::extent::{Amount, Extent};
-use super::visit::{Keys, Visit, Visitor, can_be_read};
+use super::visit::{Keys, Visit, Visitor, can_be_read, misnamed_pack};
 use super::{Problem, ProblemKind, Report, Terms};
 use crate::env::Env;
 use crate::progress::{Note, Phase, Progress};
@@ -67,8 +67,13 @@ pub(super) struct Stock<'a> {
     bad_chunks: HashMap<(DomainId, ChunkId), usize>,
     /// Packs that list a chunk and don't give it.
     bad_places: HashMap<(DomainId, ChunkId), Vec<PackId>>,
-    /// Packs of which it is unknown what they list.
+    /// Packs that don't open, by their problems.
     bad_packs: HashMap<PackId, usize>,
+    /// Packs that are not as they are listed: those that don't open, and those
+    /// whose directory may be another pack's.
+    altered: BTreeSet<PackId>,
+    /// Packs that no entry lists, with the problem of those that were altered.
+    unlisted: BTreeMap<PackId, Option<usize>>,
     problems: Vec<Problem>,
     bytes: u64,
     chunks: u64,
@@ -83,6 +88,8 @@ impl<'a> Stock<'a> {
             bad_chunks: HashMap::new(),
             bad_places: HashMap::new(),
             bad_packs: HashMap::new(),
+            altered: BTreeSet::new(),
+            unlisted: BTreeMap::new(),
             problems: Vec::new(),
             bytes: 0,
             chunks: 0,
@@ -196,6 +203,9 @@ impl<'a> Stock<'a> {
         let pack = visit.listed.pack.id;
         self.chunks += visit.decoded;
         let is_suspect = visit.good.iter().any(|good| good.suspect);
+        if visit.problem.is_some() {
+            self.altered.insert(pack);
+        }
         // A pack whose damage is pinned down to chunks is reported by them.
         let problem = visit
             .problem
@@ -259,9 +269,24 @@ impl<'a> Stock<'a> {
         places.map(|(_, chunk)| chunk.suspect).collect()
     }
 
-    /// Whether it is unknown what a pack lists.
-    pub(super) fn is_unread(&self, pack: &PackId) -> bool {
-        self.bad_packs.contains_key(pack)
+    /// Whether it is unknown what a pack listed when it was written.
+    pub(super) fn is_altered(&self, pack: &PackId) -> bool {
+        self.altered.contains(pack)
+    }
+
+    /// The problem of a pack that no entry lists, if its bytes have another name;
+    /// looked at once.
+    pub(super) fn unlisted_problem(
+        &mut self,
+        pack: PackId,
+        is_intact: impl FnOnce() -> bool,
+    ) -> Option<usize> {
+        if let Some(known) = self.unlisted.get(&pack) {
+            return *known;
+        }
+        let problem = (!is_intact()).then(|| self.add_problem(misnamed_pack(&pack)));
+        self.unlisted.insert(pack, problem);
+        problem
     }
 
     /// The problem that keeps a chunk from being had, which is made if nothing

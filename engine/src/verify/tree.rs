@@ -206,13 +206,13 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
         match repository.reached_packs(snapshot, listings) {
             Ok(reach) => {
                 let reach: BTreeSet<PackId> = reach.into_iter().collect();
-                // A pack in reach that can't be read may be the one that lists
-                // what others hold: nothing is claimed then.
-                let unread = reach.iter().any(|pack| stock.is_unread(pack));
+                // A pack in reach that was altered may be the one that listed what
+                // others hold: nothing is claimed then.
+                let altered = reach.iter().any(|pack| stock.is_altered(pack));
                 let outside = below
                     .packs
                     .iter()
-                    .find(|packs| !unread && packs.iter().all(|pack| !reach.contains(pack)));
+                    .find(|packs| !altered && packs.iter().all(|pack| !reach.contains(pack)));
                 if let Some(packs) = outside {
                     let object = ObjectKey::Pack(packs[0]).path();
                     let problem = Problem::new(ProblemKind::OutsideReach, object, None);
@@ -392,14 +392,22 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
     }
 
     /// The hint itself, if it holds the chunk and the entry that listed its pack
-    /// is lost: then nothing that is listed has it, and a reader still will.
+    /// is lost: then nothing that is listed has it, and a reader still will. Such a
+    /// pack is held to what listed ones are.
     fn find_unlisted(&self, id: &ChunkId, hint: Place, stock: &mut Stock<'_>) -> Option<Place> {
-        let decoded = self.level == Level::Data;
-        let (class, len) = self.reader.unlisted(id, hint, decoded)?;
+        let decodes = self.level == Level::Data;
+        let (class, len) = self.reader.unlisted(id, hint, decodes)?;
+        let mut suspect = None;
+        if !decodes {
+            suspect = stock.unlisted_problem(hint.pack, || self.reader.has_its_name(&hint.pack));
+        }
+        if suspect.is_some() && class != Class::Data {
+            self.reader.unlisted(id, hint, true)?;
+        }
         let chunk = InStock {
             class,
             len,
-            suspect: None,
+            suspect: suspect.filter(|_| class == Class::Data),
         };
         stock.add_place(self.domain, *id, hint, chunk);
         Some(hint)

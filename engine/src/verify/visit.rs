@@ -259,6 +259,16 @@ fn named(pack: &NewPack, bytes: &[u8]) -> Result<(), BytesError> {
     }
 }
 
+/// A pack whose bytes have another name.
+pub(super) fn misnamed_pack(pack: &PackId) -> Problem {
+    let object = ObjectKey::Pack(*pack).path();
+    Problem::new(
+        ProblemKind::PackAltered,
+        object,
+        Some(Box::new(BytesError::Name)),
+    )
+}
+
 fn altered_pack(pack: &NewPack, cause: BytesError) -> Problem {
     let object = ObjectKey::Pack(pack.id).path();
     Problem::new(ProblemKind::PackAltered, object, Some(Box::new(cause)))
