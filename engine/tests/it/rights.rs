@@ -1,8 +1,10 @@
 //! What a key may do: no more than it holds, and no more than the log lets it,
 //! whatever a modified writer does.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use indelible_engine::cancel::Cancel;
-use indelible_engine::keys::{Credential, Forbidden, IssueError, UnlockError};
+use indelible_engine::keys::{Credential, Forbidden, IssueError, UnlockError, generate_passphrase};
 use indelible_engine::progress::Silent;
 use indelible_engine::read::ReadError;
 use indelible_engine::repository::{AddKeyError, OpenError, Refusal, Repository, SnapshotError};
@@ -23,6 +25,30 @@ use crate::support::{
     Fixture, Forged, START_UNIX_MS, forge_snapshot, key_request, listed, restore_stream,
     snapshot_at, take_stream, verify_with,
 };
+
+/// A passphrase that is made up has the hundred bits that it is said to have.
+///
+/// Method: a thousand of them: five groups of four letters and digits, each of 32
+/// kinds and about as often as the others, and never one twice.
+#[test]
+fn passphrases_are_random() {
+    let fixture = Fixture::new(79);
+    let mut counts = BTreeMap::new();
+    let mut made = BTreeSet::new();
+    for _ in 0..1_000 {
+        let passphrase = generate_passphrase(&fixture.env).to_string();
+        let groups: Vec<&str> = passphrase.split('-').collect();
+        assert_eq!(groups.len(), 5, "{passphrase}");
+        assert!(groups.iter().all(|group| group.len() == 4), "{passphrase}");
+        for letter in groups.concat().chars() {
+            *counts.entry(letter).or_insert(0) += 1;
+        }
+        assert!(made.insert(passphrase));
+    }
+    assert_eq!(counts.len(), 32);
+    // 625 each, less or more by six standard deviations.
+    assert!(counts.values().all(|count| (475..=775).contains(count)));
+}
 
 fn bundle_of(credential: &Credential) -> &KeyBundle {
     match credential {
