@@ -389,9 +389,9 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
     }
 
     /// Whether the bytes of a pack have the hash that is its name.
-    pub(crate) fn has_its_name(&self, id: &PackId) -> bool {
-        let bytes = (self.store).read(&ObjectKey::Pack(*id), PACK_BYTES_MAX as u64);
-        bytes.is_ok_and(|bytes| PackId::of(&bytes) == *id)
+    pub(crate) fn has_its_name(&self, id: &PackId) -> Result<bool, StoreError> {
+        let bytes = (self.store).read(&ObjectKey::Pack(*id), PACK_BYTES_MAX as u64)?;
+        Ok(PackId::of(&bytes) == *id)
     }
 
     /// Every listed place of a chunk but the one that failed.

@@ -14,13 +14,13 @@ use indelible_format::places::Place;
 use rayon::prelude::*;
 
 use super::extent::{Amount, Extent};
-use super::visit::{Keys, Visit, Visitor, can_be_read, misnamed_pack};
+use super::visit::{Keys, Visit, Visitor, can_be_read, misnamed_pack, unread_pack};
 use super::{Problem, ProblemKind, Report, Terms};
 use crate::env::Env;
 use crate::progress::{Note, Phase, Progress};
 use crate::read::{ChunkFault, DomainReader, ReadError};
 use crate::repository::{ListedPack, Listings, Repository};
-use crate::store::{ObjectKey, ReadStore};
+use crate::store::{ObjectKey, ReadStore, StoreError};
 
 /// A chunk that can be had.
 #[derive(Debug, Clone, Copy)]
@@ -274,17 +274,22 @@ impl<'a> Stock<'a> {
         self.altered.contains(pack)
     }
 
-    /// The problem of a pack that no entry lists, if its bytes have another name;
-    /// looked at once.
+    /// The problem of a pack that no entry lists, if its bytes have another name or
+    /// can't be read; looked at once.
     pub(super) fn unlisted_problem(
         &mut self,
         pack: PackId,
-        is_intact: impl FnOnce() -> bool,
+        has_its_name: impl FnOnce() -> Result<bool, StoreError>,
     ) -> Option<usize> {
         if let Some(known) = self.unlisted.get(&pack) {
             return *known;
         }
-        let problem = (!is_intact()).then(|| self.add_problem(misnamed_pack(&pack)));
+        let problem = match has_its_name() {
+            Ok(true) => None,
+            Ok(false) => Some(misnamed_pack(&pack)),
+            Err(error) => Some(unread_pack(&pack, error)),
+        };
+        let problem = problem.map(|problem| self.add_problem(problem));
         self.unlisted.insert(pack, problem);
         problem
     }

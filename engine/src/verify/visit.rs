@@ -141,16 +141,7 @@ impl<S: ReadStore + ?Sized> Visitor<'_, S> {
     fn read_pack(&self, pack: &NewPack) -> Result<Vec<u8>, Problem> {
         let key = ObjectKey::Pack(pack.id);
         let read = self.store.read_range(&key, 0, pack.len.into());
-        read.map_err(|error| {
-            let kind = match &error {
-                StoreError::NotFound { .. } => ProblemKind::PackMissing,
-                StoreError::ShortRead { .. } | StoreError::NotRegular { .. } => {
-                    ProblemKind::PackAltered
-                }
-                _ => ProblemKind::PackUnread,
-            };
-            Problem::new(kind, key.path(), Some(Box::new(error)))
-        })
+        read.map_err(|error| unread_pack(&pack.id, error))
     }
 }
 
@@ -257,6 +248,17 @@ fn named(pack: &NewPack, bytes: &[u8]) -> Result<(), BytesError> {
     } else {
         Ok(())
     }
+}
+
+/// A pack whose bytes could not be read.
+pub(super) fn unread_pack(pack: &PackId, error: StoreError) -> Problem {
+    let kind = match &error {
+        StoreError::NotFound { .. } => ProblemKind::PackMissing,
+        StoreError::ShortRead { .. } | StoreError::NotRegular { .. } => ProblemKind::PackAltered,
+        _ => ProblemKind::PackUnread,
+    };
+    let object = ObjectKey::Pack(*pack).path();
+    Problem::new(kind, object, Some(Box::new(error)))
 }
 
 /// A pack whose bytes have another name.

@@ -15,7 +15,8 @@ use indelible_format::rights::Rights;
 
 use super::{harmed, harmed_at_most, lost, originals};
 use crate::support::{
-    Contents, Fixture, noise, object, packs, rows, stream, take, take_stream, verify_with,
+    Contents, Fixture, noise, object, packs, restore_stream, rows, stream, take, take_stream,
+    verify_with,
 };
 
 /// A repository of four packs: three snapshots that lean on each other in
@@ -264,4 +265,67 @@ fn an_intact_copy_saves_every_snapshot() {
     assert_eq!(lost(&repository, &originals), BTreeSet::from([1, 2]));
     let report = verify_with(&repository, Level::Data);
     assert_eq!(harmed(&report), BTreeSet::from([1, 2]));
+}
+
+/// A pack whose entry is lost is held to its name as those that are listed.
+///
+/// Method: a snapshot that leans on the pack of another, whose entry is junk; then
+/// a bit of the pack's first chunk.
+#[test]
+fn the_level_tree_notices_damage_to_unlisted_packs() {
+    let fixture = Fixture::new(105);
+    let bytes = noise(1, 10_000);
+    for _ in 0..2 {
+        fixture.snapshot_of("shop", &bytes);
+    }
+    fixture.store.replace(&ObjectKey::Log(1), b"junk");
+    let pack = ObjectKey::Pack(packs(&fixture.store)[0]);
+    let repository = fixture.open();
+    let found = || {
+        let report = verify_with(&repository, Level::Tree);
+        let mut problems = report.problems.iter();
+        let told = problems.find(|problem| problem.object == pack.path());
+        (told.map(|problem| problem.kind), harmed_at_most(&report))
+    };
+    assert_eq!(restore_stream(&repository, 2).unwrap(), bytes);
+    let (kind, harmed) = found();
+    assert!(kind.is_none() && !harmed.contains(&2));
+    fixture.store.flip(&pack, HEADER_BYTES, 0);
+    restore_stream(&repository, 2).unwrap_err();
+    let (kind, harmed) = found();
+    assert_eq!(kind, Some(ProblemKind::PackAltered));
+    assert!(harmed.contains(&2));
+}
+
+/// Packs that were exchanged for each other are noticed, and harm nobody whose
+/// chunks are found where they are now.
+///
+/// Method: two packs of one length; restoring is the oracle.
+#[test]
+fn exchanged_packs_of_one_length_harm_nobody() {
+    let fixture = Fixture::new(106);
+    let contents = [noise(1, 250), noise(2, 250)];
+    for bytes in &contents {
+        fixture.snapshot_of("shop", bytes);
+    }
+    let both: Vec<ObjectKey> = packs(&fixture.store)
+        .into_iter()
+        .map(ObjectKey::Pack)
+        .collect();
+    let [one, other] = [&both[0], &both[1]].map(|key| object(&fixture.store, key));
+    assert_eq!(one.len(), other.len());
+    fixture.store.replace(&both[0], &other);
+    fixture.store.replace(&both[1], &one);
+    let repository = fixture.open();
+    for (bytes, number) in contents.iter().zip(1..) {
+        assert_eq!(restore_stream(&repository, number).unwrap(), *bytes);
+    }
+    for level in [Level::Tree, Level::Data] {
+        let report = verify_with(&repository, level);
+        assert!(harmed(&report).is_empty(), "{:?}", report.problems);
+        for key in &both {
+            let mut problems = report.problems.iter();
+            assert!(problems.any(|problem| problem.object == key.path()));
+        }
+    }
 }
