@@ -13,7 +13,7 @@
 //! | objects | [`store`] |
 //! | nouns of the repository | [`log`], [`keys`], [`pack`], [`tree`], [`index`] |
 //! | what is kept of a log | [`pin`], [`state`] |
-//! | cutting | [`chunker`] |
+//! | cutting | [`chunker`], [`past`] |
 //! | reading | [`read`] |
 //! | a repository, opened | [`repository`] |
 //! | what a person asks for | [`snapshot`], [`restore`], [`verify`], with [`source`] and [`target`] |
@@ -28,6 +28,7 @@ pub mod index;
 pub mod keys;
 pub mod log;
 pub mod pack;
+pub mod past;
 pub mod pin;
 pub mod progress;
 pub mod read;

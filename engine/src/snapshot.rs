@@ -9,8 +9,11 @@
 //! This module never deletes or overwrites. It holds an [`AppendStore`], which
 //! offers neither.
 
+mod before;
 mod commit;
-mod ingest;
+mod cutter;
+mod feed;
+mod intake;
 mod prepare;
 mod publish;
 mod source_items;
@@ -34,9 +37,12 @@ use crate::log::AppendError;
 use crate::progress::Progress;
 use crate::repository::{Forbidden, Repository};
 use crate::source::{Change, CommandError, CommandSpec, Item, SourceError, Stderr};
-use crate::store::{AppendStore, StoreError};
+use crate::state::{ChunkLists, ListFile, ListWriter};
+use crate::store::{AppendStore, ReadStore, StoreError};
+use before::{Before, last_snapshot};
 use commit::commit_snapshot;
-use ingest::Cutting;
+use cutter::Cutting;
+use intake::Intake;
 use prepare::Prepared;
 pub use publish::PublishError;
 use publish::Publisher;
@@ -236,7 +242,16 @@ pub fn run<S: AppendStore + ?Sized>(
     check_notes(request)?;
     let commit = CommitId(repository.env().random());
     let mut prepared = prepare::prepare(repository, &commit, progress)?;
-    let stored = store(repository, input, &mut prepared, cancel, progress)?;
+    let lists = begin_lists(repository, &request.name, &commit);
+    let before = lists.as_ref().and_then(|(kept, _)| kept.latest());
+    let lists = lists.map(|(_, lists)| lists);
+    let job = Job {
+        name: &request.name,
+        before,
+        cancel,
+        progress,
+    };
+    let stored = store(repository, input, lists, &mut prepared, job)?;
     check(cancel)?;
 
     let Stored {
@@ -245,6 +260,7 @@ pub fn run<S: AppendStore + ?Sized>(
         entries,
         content_bytes,
         written,
+        lists,
         changed,
     } = stored;
     let accounting = Accounting {
@@ -283,6 +299,10 @@ pub fn run<S: AppendStore + ?Sized>(
     // they have done their work, and a left one does no harm.
     for journal in prepared.journal.into_iter().chain(adopted_journals) {
         let _ = journal.close();
+    }
+    // Without them the next snapshot guesses less.
+    if let Some(lists) = lists {
+        let _ = lists.commit(number);
     }
     let took_ms = clock.monotonic_ms().saturating_sub(began);
     Ok(Summary {
@@ -355,16 +375,40 @@ struct Stored {
     entries: u64,
     content_bytes: u64,
     written: Written,
+    /// The client's own lists of what the streams became.
+    lists: Option<ListWriter>,
     changed: Vec<(String, Change)>,
+}
+
+/// The client's lists of a NAME, and those that are begun; without a state there
+/// are none, and without the write right no snapshot.
+fn begin_lists<S: ReadStore + ?Sized>(
+    repository: &Repository<'_, S>,
+    name: &Name,
+    commit: &CommitId,
+) -> Option<(ChunkLists, ListWriter)> {
+    let (key, state) = (repository.key(), repository.state()?);
+    let kept = state.chunk_lists(&key.domain, name, &key.write.as_ref()?.gear);
+    let lists = kept.begin(commit, repository.env().random()).ok()?;
+    Some((kept, lists))
+}
+
+/// What storing needs to know of a snapshot.
+struct Job<'j> {
+    name: &'j Name,
+    /// What the client kept of the snapshot before.
+    before: Option<ListFile>,
+    cancel: &'j Cancel,
+    progress: &'j dyn Progress,
 }
 
 /// Stores everything that the snapshot names, durably.
 fn store<S: AppendStore + ?Sized>(
     repository: &Repository<'_, S>,
     input: Input,
+    lists: Option<ListWriter>,
     prepared: &mut Prepared,
-    cancel: &Cancel,
-    progress: &dyn Progress,
+    job: Job<'_>,
 ) -> Result<Stored, SnapshotRunError> {
     let key = repository.key();
     let domain_keys = key
@@ -391,13 +435,22 @@ fn store<S: AppendStore + ?Sized>(
     let index = std::mem::take(&mut prepared.index);
     let adopted = std::mem::take(&mut prepared.adopted);
     let journal = prepared.journal.take();
-    thread::scope(|scope| {
+    let last = match &job.before {
+        Some(_) => None,
+        None => last_snapshot(repository, &prepared.listings, job.name),
+    };
+    let before = match (job.before, &last) {
+        (Some(lists), _) => Before::Lists(lists),
+        (None, Some((reader, snapshot))) => Before::of_tree(reader, snapshot),
+        (None, None) => Before::Unknown,
+    };
+    let stored = thread::scope(|scope| {
         let publisher = Publisher::start(
             scope,
             repository.store(),
             repository.state(),
             journal,
-            progress,
+            job.progress,
         );
         let env = repository.env();
         let writer = Writer::new(
@@ -408,7 +461,8 @@ fn store<S: AppendStore + ?Sized>(
             adopted,
             &publisher,
         );
-        let walked = Walk::new(&cutting, writer, cancel, progress).run(input);
+        let intake = Intake::new(writer, cutting.node_id, lists);
+        let walked = Walk::new(&cutting, &before, intake, job.cancel, job.progress).run(input);
         let walked = match walked {
             Ok(walked) => Ok(walked),
             // The publisher's own error says more than "it failed".
@@ -420,13 +474,13 @@ fn store<S: AppendStore + ?Sized>(
         match (publisher.finish(), walked) {
             (_, Err(Some(error))) => Err(error),
             (Err(error), _) => Err(error.into()),
-            (Ok(journal), Ok(stored)) => {
-                prepared.journal = journal;
-                Ok(stored)
-            }
+            (Ok(journal), Ok(stored)) => Ok((journal, stored)),
             (Ok(_), Err(None)) => unreachable!("a publisher that ended well took every pack"),
         }
-    })
+    });
+    let (journal, stored) = stored?;
+    prepared.journal = journal;
+    Ok(stored)
 }
 
 /// Why the sources could not be stored.

@@ -21,8 +21,10 @@ use indelible_format::ids::{LogHash, PackId, RepositoryId};
 
 use crate::pin::{Accepted, PIN_BYTES_MAX};
 
+mod chunk_lists;
 mod journal;
 
+pub use chunk_lists::{ChunkLists, ListFile, ListWriter, StreamList};
 pub use journal::{Journal, JournalledPack};
 
 const LOG_MAGIC: &[u8] = b"INDLPIN1";

@@ -38,6 +38,8 @@ pub const PACK_NODE_KEY: Label = Label("indelible v1 pack node key");
 pub const MANIFEST_KEY: Label = Label("indelible v1 manifest key");
 /// The wrapped key of grant facts.
 pub const GRANT_FACTS_KEY: Label = Label("indelible v1 grant facts key");
+/// A part of a list of chunks that a client keeps to itself; no object holds one.
+pub const CHUNK_LIST: Label = Label("indelible v1 client chunk list");
 /// A signed log entry.
 pub const LOG_ENTRY: Label = Label("indelible v1 log entry");
 

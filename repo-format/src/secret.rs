@@ -99,6 +99,18 @@ pub fn reach_key(index_key: &SecretKey, salt: &[u8; 32]) -> SecretKey {
     derive("indelible v1 reach key", [&index_key.0, salt])
 }
 
+/// The key of one part of a list of chunks that a client keeps to itself. Only
+/// who cuts with the gear key can make one that opens.
+pub fn chunk_list_key(gear_key: &SecretKey, salt: &[u8; 32], part: u64) -> SecretKey {
+    let mut material = [0; 40];
+    material[..32].copy_from_slice(salt);
+    material[32..].copy_from_slice(&part.to_le_bytes());
+    derive(
+        "indelible v1 client chunk list key",
+        [&gear_key.0, &material],
+    )
+}
+
 /// The secret table of the chunker (SPEC 12).
 pub fn gear_table(gear_key: &SecretKey) -> Zeroizing<[u64; 256]> {
     let mut hasher = blake3::Hasher::new_derive_key("indelible v1 gear table");

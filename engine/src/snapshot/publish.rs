@@ -1,17 +1,20 @@
-//! Puts finished packs into the store, beside the thread that makes them.
+//! Finishes packs and puts them into the store, beside the thread that fills them.
 //!
-//! A pack counts as published once the store says that it is durable; only then
-//! is it journalled. The queue holds no pack: who hands one over waits until the
-//! one before is durable, so that at most two are in memory.
+//! A pack is named as soon as its bytes are final. It counts as published once the
+//! store says that it is durable; only then is it journalled. The queue holds no
+//! pack: who hands one over waits until the one before is durable, so that at most
+//! two are in memory.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::cell::Cell;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use crate::pack::FinishedPack;
+use crate::pack::{FinishedPack, PackBuilder};
 use crate::progress::{Phase, Progress};
 use crate::state::{Journal, JournalledPack, RepositoryState};
 use crate::store::{AppendStore, ObjectKey, PutOutcome, StoreError};
 
+use indelible_format::commit::NewPack;
 use indelible_format::ids::PackId;
 use indelible_format::planted::{Bug, planted};
 
@@ -40,9 +43,20 @@ pub enum PublishError {
     },
 }
 
-/// Hands finished packs to the thread that stores them.
+/// A pack that has its name.
+pub(super) struct Named {
+    /// What stood for its id while it was filled.
+    pub(super) provisional: PackId,
+    /// As the entry will list it.
+    pub(super) pack: NewPack,
+}
+
+/// Hands filled packs to the thread that stores them.
 pub(super) struct Publisher<'scope> {
-    queue: SyncSender<FinishedPack>,
+    queue: SyncSender<PackBuilder>,
+    named: Receiver<Named>,
+    /// Packs that were handed over and whose names were not taken yet.
+    unnamed: Cell<usize>,
     thread: ScopedJoinHandle<'scope, Result<Option<Journal>, PublishError>>,
 }
 
@@ -56,14 +70,30 @@ impl<'scope> Publisher<'scope> {
         progress: &'env dyn Progress,
     ) -> Self {
         let (queue, packs) = sync_channel(0);
-        let thread = scope.spawn(move || publish_all(store, state, journal, progress, &packs));
-        Self { queue, thread }
+        let (names, named) = channel();
+        let thread =
+            scope.spawn(move || publish_all(store, state, journal, progress, &packs, &names));
+        Self {
+            queue,
+            named,
+            unnamed: Cell::new(0),
+            thread,
+        }
     }
 
     /// Hands over a pack. False: the thread has failed, and
     /// [`finish`](Self::finish) says why.
-    pub(super) fn put(&self, pack: FinishedPack) -> bool {
+    pub(super) fn put(&self, pack: PackBuilder) -> bool {
+        self.unnamed.set(self.unnamed.get() + 1);
         self.queue.send(pack).is_ok()
+    }
+
+    /// The names of all packs that were handed over since the last call, in that
+    /// order; `None` if the thread has failed.
+    pub(super) fn names(&self) -> Option<Vec<Named>> {
+        let count = self.unnamed.take();
+        let names: Vec<Named> = self.named.iter().take(count).collect();
+        (names.len() == count).then_some(names)
     }
 
     /// Waits until every pack is durable, and gives the journal back.
@@ -81,10 +111,24 @@ fn publish_all<S: AppendStore + ?Sized>(
     state: Option<&RepositoryState>,
     mut journal: Option<Journal>,
     progress: &dyn Progress,
-    packs: &Receiver<FinishedPack>,
+    packs: &Receiver<PackBuilder>,
+    names: &Sender<Named>,
 ) -> Result<Option<Journal>, PublishError> {
     progress.begin(Phase::Publishing, None);
     for pack in packs {
+        let provisional = pack.provisional();
+        let pack = pack.finish();
+        let len = u32::try_from(pack.bytes.len()).expect("a pack is at most 32 MiB");
+        let named = Named {
+            provisional,
+            pack: NewPack {
+                id: pack.id,
+                len,
+                sha256: pack.sha256,
+            },
+        };
+        // Nobody waits for it once the run has failed.
+        let _ = names.send(named);
         let stored = put(store, &pack);
         if !planted(Bug::PackFailureIgnored) {
             stored?;
@@ -92,7 +136,6 @@ fn publish_all<S: AppendStore + ?Sized>(
         if let Some(state) = state {
             state.keep_directory(&pack.id, &pack.directory_copy());
         }
-        let len = u32::try_from(pack.bytes.len()).expect("a pack is at most 32 MiB");
         // Without its line the pack can't be adopted if this run dies; that is
         // no reason to let it die.
         if let Some(journal) = &mut journal {

@@ -6,8 +6,10 @@ use indelible_format::node::Root;
 use indelible_format::page::{Content, EntryKind, TreeEntry};
 use indelible_format::path::EntryPath;
 
-use super::ingest::{Cutting, Ingest};
-use super::writer::Writer;
+use super::before::{Before, SMALL};
+use super::cutter::{Cut, Cutter, Cutting};
+use super::feed::{BATCH_BYTES, Buffer, flow};
+use super::intake::{Intake, Stream};
 use super::{CommandInput, Input, SnapshotRunError, Stored, WalkError, check, placed};
 use crate::cancel::Cancel;
 use crate::progress::{Note, Phase, Progress};
@@ -18,13 +20,16 @@ use crate::tree::Pager;
 const SMALL_FILE_BYTES: u64 = 64 << 10;
 
 /// Stores items one after the other.
-pub(super) struct Walk<'k, 'w, 'scope> {
+pub(super) struct Walk<'k, 'b, 'w, 'scope> {
     cutting: &'k Cutting<'k>,
-    writer: Writer<'w, 'scope>,
+    before: &'k Before<'b>,
+    intake: Intake<'k, 'w, 'scope>,
     cancel: &'k Cancel,
     progress: &'k dyn Progress,
     pager: Pager,
-    small: Ingest<'k>,
+    small: SmallFiles<'k>,
+    /// Buffers that no stream uses now.
+    spare: Vec<Buffer>,
     entries: u64,
     content_bytes: u64,
     changed: Vec<(String, Change)>,
@@ -32,20 +37,23 @@ pub(super) struct Walk<'k, 'w, 'scope> {
     last: Option<(EntryPath, bool)>,
 }
 
-impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
+impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
     pub(super) fn new(
         cutting: &'k Cutting<'k>,
-        writer: Writer<'w, 'scope>,
+        before: &'k Before<'b>,
+        intake: Intake<'k, 'w, 'scope>,
         cancel: &'k Cancel,
         progress: &'k dyn Progress,
     ) -> Self {
         Self {
             cutting,
-            writer,
+            before,
+            intake,
             cancel,
             progress,
             pager: Pager::new(),
-            small: Ingest::new(cutting),
+            small: SmallFiles::new(Cutter::new(cutting, before.past(SMALL))),
+            spare: Vec::new(),
             entries: 0,
             content_bytes: 0,
             changed: Vec::new(),
@@ -71,16 +79,18 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
             }
         }
         self.progress.end(Phase::Reading);
-        let small = self.small.finish(&mut self.writer)?;
-        let list = self.pager.finish(self.cutting.node_id, &mut self.writer)?;
+        let small = self.small.finish(&mut self.intake)?;
+        let (mut writer, lists) = self.intake.finish();
+        let list = self.pager.finish(self.cutting.node_id, &mut writer)?;
         let list = list.ok_or(SnapshotRunError::NoEntries)?;
-        self.writer.flush()?;
+        writer.flush()?;
         Ok(Stored {
-            list: placed(list, &self.writer),
-            small: small.map(|root| placed(root, &self.writer)),
+            list: placed(list, &writer),
+            small: small.map(|root| placed(root, &writer)),
             entries: self.entries,
             content_bytes: self.content_bytes,
-            written: self.writer.finish(),
+            written: writer.finish(),
+            lists,
             changed: self.changed,
         })
     }
@@ -111,7 +121,7 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
         self.content_bytes += entry.content().map_or(0, Content::len);
         Ok(self
             .pager
-            .push(&entry, self.cutting.node_id, &mut self.writer)?)
+            .push(&entry, self.cutting.node_id, &mut self.intake.writer)?)
     }
 
     fn file(&mut self, file: &FileItem) -> Result<(), WalkError> {
@@ -130,17 +140,9 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
         self.progress.advance(Phase::Reading, head.len() as u64);
         let content = match head.len() as u64 {
             0 => Content::Empty,
-            SMALL_FILE_BYTES => {
-                let mut ingest = Ingest::new(self.cutting);
-                ingest.extend(&head);
-                drop(head);
-                self.ingest(&mut ingest, &mut reader, &shown())?;
-                content_of(ingest.finish(&mut self.writer)?)
-            }
+            SMALL_FILE_BYTES => content_of(self.content(&file.path, &head, &mut reader, &|| {})?),
             len => {
-                let offset = self.small.len();
-                self.small.extend(&head);
-                self.small.process(&mut self.writer)?;
+                let offset = self.small.add(&head, &mut self.intake)?;
                 Content::Small { offset, len }
             }
         };
@@ -158,12 +160,11 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
         )
     }
 
-    fn stream(&mut self, path: EntryPath, reader: &mut dyn Read) -> Result<(), WalkError> {
-        let shown = path.to_string();
-        let mut ingest = Ingest::new(self.cutting);
-        self.ingest(&mut ingest, reader, &shown)?;
-        let root = ingest.finish(&mut self.writer)?;
-        let root = root.ok_or(SnapshotRunError::EmptyStream { path: shown })?;
+    fn stream(&mut self, path: EntryPath, reader: &mut (dyn Read + Send)) -> Result<(), WalkError> {
+        let root = self.content(&path, &[], reader, &|| {})?;
+        let root = root.ok_or_else(|| SnapshotRunError::EmptyStream {
+            path: path.to_string(),
+        })?;
         self.entry(
             path,
             EntryKind::Stream {
@@ -173,47 +174,110 @@ impl<'k, 'w, 'scope> Walk<'k, 'w, 'scope> {
     }
 
     fn command(&mut self, path: EntryPath, input: CommandInput) -> Result<(), WalkError> {
-        let shown = || path.to_string();
         let failed = |source| SnapshotRunError::Command {
-            path: shown(),
+            path: path.to_string(),
             source,
         };
         let (mut output, running) = source::start(&input.command, input.stderr).map_err(failed)?;
+        let switch = running.kill_switch();
         self.cancel.watch(Some(running.kill_switch()));
-        let mut ingest = Ingest::new(self.cutting);
-        let read = self.ingest(&mut ingest, &mut output, &shown());
+        let root = self.content(&path, &[], &mut output, &|| switch.kill());
         self.cancel.watch(None);
         // An interrupt reads as a short, failed command; say what it was.
         check(self.cancel)?;
-        read?;
-        let len = ingest.len();
-        let root = ingest.finish(&mut self.writer)?;
+        let root = root?;
+        let len = root.as_ref().map_or(0, |root| root.len);
         running.finish(len).map_err(failed)?;
         let content = content_of(root);
         self.entry(path, EntryKind::Stream { content })
     }
 
-    /// Reads to the end.
-    fn ingest(
+    /// Stores a stream that begins with `head` and goes on with what the reader
+    /// gives, and gives its root; `None` if it has no bytes. `stop` ends a reader
+    /// that may wait for ever.
+    fn content(
         &mut self,
-        ingest: &mut Ingest<'k>,
-        reader: &mut dyn Read,
-        shown: &str,
-    ) -> Result<(), WalkError> {
-        loop {
-            check(self.cancel)?;
-            let read = ingest
-                .fill(reader)
-                .map_err(|source| SnapshotRunError::Stream {
-                    path: shown.to_owned(),
-                    source,
-                })?;
-            if read == 0 {
-                return Ok(());
-            }
-            self.progress.advance(Phase::Reading, read as u64);
-            ingest.process(&mut self.writer)?;
+        path: &EntryPath,
+        head: &[u8],
+        reader: &mut (dyn Read + Send),
+        stop: &dyn Fn(),
+    ) -> Result<Option<Root>, WalkError> {
+        let (cancel, progress) = (self.cancel, self.progress);
+        let mut fill = |buffer: &mut Buffer, head: &[u8]| -> Result<bool, WalkError> {
+            check(cancel)?;
+            let filled = buffer.fill(head, reader);
+            let (read, ended) = filled.map_err(|source| SnapshotRunError::Stream {
+                path: path.to_string(),
+                source,
+            })?;
+            progress.advance(Phase::Reading, read as u64);
+            Ok(ended)
+        };
+        let room = self.cutting.chunker.lookahead();
+        let first = self.spare.pop();
+        let mut first = first.unwrap_or_else(|| Buffer::new(room));
+        let mut cutter = Cutter::new(self.cutting, self.before.past(path.as_bytes()));
+        let mut stream = Stream::default();
+        let intake = &mut self.intake;
+        let mut take = |buffer: &Buffer, cuts: &[Cut]| -> Result<(), WalkError> {
+            Ok(intake.take(&mut stream, buffer.content(), cuts)?)
+        };
+        if fill(&mut first, head)? {
+            let cuts = cutter.cut(first.content(), true);
+            take(&first, &cuts)?;
+            self.spare.push(first);
+        } else {
+            let spare = std::mem::take(&mut self.spare);
+            let fill = |buffer: &mut Buffer| fill(buffer, &[]);
+            self.spare = flow(first, spare, cutter, fill, take, stop)?;
         }
+        Ok(self.intake.end(stream, path.as_bytes())?)
+    }
+}
+
+/// The stream that small files share, while it grows.
+struct SmallFiles<'k> {
+    cutter: Cutter<'k, 'k>,
+    stream: Stream,
+    /// What is not stored yet.
+    bytes: Vec<u8>,
+    /// Length of the stream so far, bytes.
+    len: u64,
+}
+
+impl<'k> SmallFiles<'k> {
+    fn new(cutter: Cutter<'k, 'k>) -> Self {
+        Self {
+            cutter,
+            stream: Stream::default(),
+            bytes: Vec::new(),
+            len: 0,
+        }
+    }
+
+    /// Adds a file, and says where it begins.
+    fn add(&mut self, file: &[u8], intake: &mut Intake<'_, '_, '_>) -> Result<u64, WalkError> {
+        let offset = self.len;
+        self.bytes.extend_from_slice(file);
+        self.len += file.len() as u64;
+        if self.bytes.len() >= BATCH_BYTES {
+            self.store(false, intake)?;
+        }
+        Ok(offset)
+    }
+
+    fn store(&mut self, ended: bool, intake: &mut Intake<'_, '_, '_>) -> Result<(), WalkError> {
+        let cuts = self.cutter.cut(&self.bytes, ended);
+        intake.take(&mut self.stream, &self.bytes, &cuts)?;
+        let used = cuts.last().map_or(0, |cut| cut.at.end);
+        self.bytes.drain(..used);
+        Ok(())
+    }
+
+    /// Ends the stream, and gives its root; `None` if there were no such files.
+    fn finish(mut self, intake: &mut Intake<'_, '_, '_>) -> Result<Option<Root>, WalkError> {
+        self.store(true, intake)?;
+        Ok(intake.end(self.stream, SMALL)?)
     }
 }
 

@@ -24,7 +24,7 @@ use super::COMPRESSION_LEVEL;
 use super::publish::Publisher;
 use crate::env::Env;
 use crate::index::Index;
-use crate::pack::{CodedChunk, FinishedPack, PackBuilder, code};
+use crate::pack::{CodedChunk, PackBuilder, code};
 use crate::tree::{Bough, Shape, Trunk};
 
 /// So many bytes of waiting nodes and pages make a pack of their own.
@@ -46,6 +46,8 @@ pub(super) enum WriteError {
 pub(super) struct Written {
     /// The packs that it adds.
     pub(super) packs: Vec<NewPack>,
+    /// Packs of a dead run that it uses, and lists before those.
+    adopted: Vec<NewPack>,
     /// The packs of earlier entries that it leans on.
     pub(super) reused: BTreeSet<PackId>,
     /// Data chunks that were new.
@@ -120,7 +122,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         match self.adopted.remove(&pack) {
             Some(new) => {
                 self.own.insert(pack);
-                self.written.packs.push(new);
+                self.written.adopted.push(new);
             }
             None if self.own.contains(&pack) => {}
             None => {
@@ -186,20 +188,20 @@ impl<'w, 'scope> Writer<'w, 'scope> {
     }
 
     fn finish_pack(&mut self, pack: PackBuilder) -> Result<(), WriteError> {
-        let provisional = pack.provisional();
-        let finished: FinishedPack = pack.finish();
-        self.named.insert(provisional, finished.id);
-        let len = u32::try_from(finished.bytes.len()).expect("a pack is at most 32 MiB");
-        self.written.packs.push(NewPack {
-            id: finished.id,
-            len,
-            sha256: finished.sha256,
-        });
-        if self.publisher.put(finished) {
+        if self.publisher.put(pack) {
             Ok(())
         } else {
             Err(WriteError::Publisher)
         }
+    }
+
+    /// Learns the ids of the packs that were finished.
+    fn take_names(&mut self) -> Result<(), WriteError> {
+        for named in self.publisher.names().ok_or(WriteError::Publisher)? {
+            self.named.insert(named.provisional, named.pack.id);
+            self.written.packs.push(named.pack);
+        }
+        Ok(())
     }
 
     /// Where a chunk lies, with the id of its pack if that has one.
@@ -251,6 +253,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
     /// Writes the waiting nodes and pages whose lists are placed into packs of
     /// their own.
     fn flush_tree(&mut self, all: bool) -> Result<(), WriteError> {
+        self.take_names()?;
         let mut pack = self.new_pack()?;
         for _ in 0..self.waiting.len() {
             let Some(bough) = self.waiting.pop_front() else {
@@ -258,6 +261,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             };
             if !pack.fits(1, bough.size_bound_bytes()) {
                 self.finish_pack(pack)?;
+                self.take_names()?;
                 pack = self.new_pack()?;
             }
             let own = pack.provisional();
@@ -290,12 +294,12 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             .is_some_and(|pack| pack.fits(self.waiting.len(), self.waiting_bytes));
         if !room {
             self.close()?;
-            return if self.waiting.is_empty() {
-                Ok(())
-            } else {
-                self.flush_tree(true)
-            };
+            if !self.waiting.is_empty() {
+                self.flush_tree(true)?;
+            }
+            return self.take_names();
         }
+        self.take_names()?;
         let mut pack = self.open.take().expect("a pack with room is open");
         let own = pack.provisional();
         while let Some(bough) = self.waiting.pop_front() {
@@ -308,12 +312,16 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         self.open = Some(pack);
         self.waiting_ids.clear();
         self.waiting_bytes = 0;
-        self.close()
+        self.close()?;
+        self.take_names()
     }
 
     /// What it all came to, after [`flush`](Self::flush).
     pub(super) fn finish(self) -> Written {
-        self.written
+        let mut written = self.written;
+        written.adopted.append(&mut written.packs);
+        written.packs = std::mem::take(&mut written.adopted);
+        written
     }
 }
 
