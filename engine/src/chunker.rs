@@ -104,7 +104,7 @@ impl Chunker {
     /// `false` where too few bytes follow to tell.
     pub fn confirms(&self, bytes: &[u8], len: usize) -> bool {
         // The scan looks at pairs of bytes.
-        if len <= self.min || len > self.max || bytes.len() < len + 2 {
+        if len < self.min || len > self.max || bytes.len() < len + 2 {
             return false;
         }
         if len == self.max {
