@@ -2,6 +2,7 @@
 //! repositories.
 
 mod campaigns;
+mod chunk_lists;
 mod chunker;
 mod commands;
 mod cost;
