@@ -312,7 +312,7 @@ pub struct KeyRequest {
     pub rights: Rights,
     /// Its label and the NAMEs that it may write.
     pub facts: GrantFacts,
-    /// From when on it may sign nothing, Unix milliseconds.
+    /// The last moment at which it may sign, Unix milliseconds.
     pub expires_ms: Option<u64>,
 }
 

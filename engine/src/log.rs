@@ -20,9 +20,7 @@ use indelible_format::limits::{LEAF_BYTES_MAX, LOG_GAP_END};
 use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
 
-use crate::store::{
-    AppendStore, Area, ErrorClass, Listed, ObjectKey, PutOutcome, ReadStore, StoreError,
-};
+use crate::store::{AppendStore, Area, Listed, ObjectKey, PutOutcome, ReadStore, StoreError};
 
 /// How often an unclear answer is asked again before it counts as unknown.
 const UNCLEAR_TRIES: u32 = 4;
@@ -104,7 +102,7 @@ pub enum AppendError<E: std::error::Error + 'static> {
 /// [`LogError`]; whatever is wrong with single entries is in the result instead.
 pub fn read<S: ReadStore + ?Sized>(store: &S, remembered: &[LogHash]) -> Result<History, LogError> {
     let mut numbers = Vec::new();
-    let listed = store.list(Area::Log, &mut |listed| {
+    store.list(Area::Log, &mut |listed| {
         if let Listed::Object {
             key: ObjectKey::Log(number),
             ..
@@ -112,20 +110,10 @@ pub fn read<S: ReadStore + ?Sized>(store: &S, remembered: &[LogHash]) -> Result<
         {
             numbers.push(number);
         }
-    });
-    let location = || store.location();
-    match listed {
-        Ok(()) => {}
-        Err(error) if error.class() == ErrorClass::NoRepository => {
-            return Err(LogError::NoRepository {
-                location: location(),
-            });
-        }
-        Err(error) => return Err(error.into()),
-    }
+    })?;
     if numbers.is_empty() {
         return Err(LogError::NoRepository {
-            location: location(),
+            location: store.location(),
         });
     }
     numbers.sort_unstable();
@@ -155,7 +143,7 @@ pub fn read<S: ReadStore + ?Sized>(store: &S, remembered: &[LogHash]) -> Result<
     match failed {
         Some(error) => Err(error.into()),
         None => history.map_err(|source| LogError::Genesis {
-            location: location(),
+            location: store.location(),
             source,
         }),
     }

@@ -119,7 +119,7 @@ pub struct Grant {
     pub rights: Rights,
     /// What it may sign.
     pub kinds: Kinds,
-    /// From when on it may sign nothing, Unix milliseconds.
+    /// The last moment at which it may sign, Unix milliseconds.
     pub expires_ms: Option<u64>,
     /// Label and NAMEs. The administrator of genesis has none: he may all.
     pub facts: Option<SealedFacts>,

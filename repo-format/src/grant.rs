@@ -173,7 +173,8 @@ pub struct Authorize {
     pub rights: Rights,
     /// What it may sign.
     pub kinds: Kinds,
-    /// From when on it may sign nothing, Unix milliseconds; `None`: never.
+    /// The last moment at which it may sign, Unix milliseconds; `None`: it may for
+    /// ever.
     pub expires_ms: Option<u64>,
     /// Label and NAMEs.
     pub facts: SealedFacts,
