@@ -152,13 +152,16 @@ impl PackBuilder {
         count <= PACK_CHUNKS_MAX && grown <= PACK_BYTES_MAX
     }
 
-    /// Adds chunks that [`fits`](Self::fits) was asked about one by one, encrypts
-    /// them on all cores, and gives the number of the first.
+    /// Adds chunks that [`fits`](Self::fits) was asked about, encrypts them on all
+    /// cores, and gives the number of the first.
     ///
     /// # Panics
     ///
     /// If they do not fit.
     pub fn add(&mut self, chunks: Vec<CodedChunk>) -> u16 {
+        let coded_len = chunks.iter().map(|chunk| chunk.coded.len()).sum();
+        let within = self.fits(chunks.len(), coded_len);
+        assert!(within, "the caller asked whether they fit");
         let first = u16::try_from(self.len()).expect("a pack has at most 8,192 chunks");
         let keys = &self.keys;
         let stored: Vec<(Record, Vec<u8>)> = chunks
@@ -170,8 +173,6 @@ impl PackBuilder {
             self.directory.records.push(record);
             self.bytes.extend_from_slice(&bytes);
         }
-        let within = self.len() <= PACK_CHUNKS_MAX && self.size_bytes() <= PACK_BYTES_MAX;
-        assert!(within, "the caller asked whether they fit");
         first
     }
 

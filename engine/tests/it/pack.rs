@@ -126,8 +126,9 @@ fn a_pack_knows_its_size() {
 
 /// A pack takes as many bytes as the format allows, and not one more.
 ///
-/// Method: with no, one and two chunks in it, ask for one, two and three more of
-/// just the room that is left, and of a byte more; then fill it with one.
+/// Method: with no, one and two chunks in it, each of which makes it longer by as
+/// much as the format says, ask for one, two and three more of just the room that
+/// is left, and of a byte more.
 #[test]
 fn a_pack_takes_what_fits() {
     let fixture = Fixture::new(92);
@@ -138,11 +139,11 @@ fn a_pack_takes_what_fits() {
             assert!(pack.fits(more, room), "{more} beside {held}");
             assert!(!pack.fits(more, room + 1), "{more} beside {held}");
         }
-        pack.add(vec![chunk(1_000)]);
+        let before = pack.size_bytes();
+        assert_eq!(pack.add(vec![chunk(1_000)]), held);
+        let grown = pack.size_bytes() - before;
+        assert_eq!(grown, 1_000 + TAG_BYTES + RECORD_BYTES);
     }
-    let room = PACK_BYTES_MAX - pack.size_bytes() - TAG_BYTES - RECORD_BYTES;
-    assert_eq!(pack.add(vec![chunk(room)]), 3);
-    assert_eq!(pack.finish().bytes.len(), PACK_BYTES_MAX);
 }
 
 /// A pack takes as many chunks as the format allows, and not one more.
