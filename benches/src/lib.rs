@@ -8,5 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod dump;
+mod size;
 
 pub use dump::{Dump, Edit, ParseEditError, Summary, TableSummary};
+pub use size::{ParseSizeError, parse_size};

@@ -6,7 +6,7 @@
 
 use anyhow::Context;
 use clap::Parser;
-use indelible_benches::{Dump, Edit};
+use indelible_benches::{Dump, Edit, parse_size};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -96,34 +96,3 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let source = error.root_cause().downcast_ref::<io::Error>();
     source.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
-
-/// A whole number of bytes with an optional unit, decimal (`M` or `MB`) or
-/// binary (`MiB`).
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits_end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at(digits_end);
-    let unit_bytes: u64 = match unit {
-        "" | "B" => 1,
-        "k" | "K" | "kB" | "KB" => 1_000,
-        "M" | "MB" => 1_000_000,
-        "G" | "GB" => 1_000_000_000,
-        "T" | "TB" => 1_000_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return Err(SIZE_HELP.to_owned()),
-    };
-    let count: u64 = digits.parse().map_err(|_| SIZE_HELP.to_owned())?;
-    match count.checked_mul(unit_bytes) {
-        Some(bytes) if bytes <= SIZE_BYTES_MAX => Ok(bytes),
-        _ => Err("the largest size is 100TB".to_owned()),
-    }
-}
-
-const SIZE_HELP: &str = "say a whole number and a unit, as in 500M, 1G or 1GiB";
-
-/// Far beyond any bench; below it no count of rows or microseconds overflows.
-const SIZE_BYTES_MAX: u64 = 100_000_000_000_000;

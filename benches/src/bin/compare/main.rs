@@ -1,0 +1,242 @@
+//! Indelible beside other backup tools, on the same dumps in one run.
+//!
+//! `args` is what can be typed, `pgdata` makes the dumps, `round` runs the steps
+//! with each `tool` and `measure`s them, `report` tells and `page` keeps what
+//! came out. `memory` is a run of its own: one long stream, and how much memory
+//! it takes.
+#![forbid(unsafe_code)]
+
+mod args;
+mod baselines;
+mod indelible;
+mod machine;
+mod measure;
+mod memory;
+mod page;
+mod peers;
+mod pgdata;
+mod postgres;
+mod report;
+mod results;
+mod round;
+mod step;
+mod table;
+mod tool;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Parser as _;
+use tempfile::TempDir;
+
+use args::Arguments;
+use indelible::Indelible;
+use report::Run;
+use results::Results;
+use round::{Nights, Round};
+use step::targets;
+use tool::Tool;
+
+/// Size of the dumps of a quick run, bytes.
+const QUICK_BYTES: u64 = 30_000_000;
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(file) = &arguments.hash_file {
+        return baselines::hash_blocks(file);
+    }
+    let work = Work::new(arguments)?;
+    if let Some(size) = arguments.memory {
+        let program = program(arguments)?;
+        return memory::run(&Indelible::new(program)?, size, &work.dir, arguments);
+    }
+    let tools = tools(arguments)?;
+    let nights = nights(arguments)?;
+    let bytes = fs::metadata(&nights.first)?.len();
+    // Two repositories for each tool, of a dump that compresses by half at
+    // least; the file itself, a restored one, and a compressed one.
+    let kept = if arguments.keep.is_some() {
+        u64::from(arguments.rounds)
+    } else {
+        1
+    };
+    machine::must_have_room(&work.dir, (tools.len() as u64 + 3) * bytes * kept)?;
+    let rounds = if arguments.quick { 1 } else { arguments.rounds };
+    let mut results = Results::default();
+    for number in 0..rounds {
+        eprintln!("round {} of {rounds}", number + 1);
+        let dir = work.dir.join(format!("round-{number}"));
+        fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Round::new(&tools, &nights, usize::from(number), &dir)?.run(&mut results)?;
+        if arguments.keep.is_none() {
+            fs::remove_dir_all(&dir)?;
+        }
+    }
+    tell(arguments, &tools, &nights, &results)
+}
+
+/// Where repositories are made. Unless they are kept, they go with it.
+struct Work {
+    dir: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl Work {
+    fn new(arguments: &Arguments) -> anyhow::Result<Self> {
+        if let Some(dir) = &arguments.keep {
+            fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            return Ok(Self {
+                dir: fs::canonicalize(dir)?,
+                _temporary: None,
+            });
+        }
+        let parent = arguments
+            .work_dir
+            .clone()
+            .unwrap_or_else(std::env::temp_dir);
+        let temporary = TempDir::with_prefix_in("compare-", &parent)
+            .with_context(|| format!("cannot make a directory in {}", parent.display()))?;
+        Ok(Self {
+            dir: fs::canonicalize(temporary.path())?,
+            _temporary: Some(temporary),
+        })
+    }
+}
+
+fn program(arguments: &Arguments) -> anyhow::Result<PathBuf> {
+    match &arguments.indelible {
+        Some(program) => fs::canonicalize(program)
+            .with_context(|| format!("there is no program {}", program.display())),
+        None => machine::build_indelible(),
+    }
+}
+
+/// Indelible and the peers that are installed and asked for.
+fn tools(arguments: &Arguments) -> anyhow::Result<Vec<Box<dyn Tool>>> {
+    let known = || peers::PEERS.iter().map(|peer| peer.name);
+    for name in &arguments.only {
+        if name != indelible::NAME && !known().any(|known| known == name) {
+            bail!("there is no tool {name}: say {} or {}", indelible::NAME, {
+                known().collect::<Vec<_>>().join(", ")
+            });
+        }
+    }
+    let wanted =
+        |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
+    let mut tools: Vec<Box<dyn Tool>> = Vec::new();
+    if wanted(indelible::NAME) {
+        tools.push(Box::new(Indelible::new(program(arguments)?)?));
+    }
+    for peer in peers::PEERS.iter().filter(|peer| wanted(peer.name)) {
+        match peer.find()? {
+            Some(installed) => tools.push(Box::new(installed)),
+            None => eprintln!("{} is not installed: {}", peer.name, peer.install),
+        }
+    }
+    ensure!(!tools.is_empty(), "none of these tools is installed");
+    Ok(tools)
+}
+
+/// The dumps that were given, or those that are made once and kept.
+fn nights(arguments: &Arguments) -> anyhow::Result<Nights> {
+    if let Some([first, second]) = arguments.data.as_deref() {
+        return Ok(Nights {
+            first: fs::canonicalize(first)
+                .with_context(|| format!("there is no dump {}", first.display()))?,
+            second: fs::canonicalize(second)
+                .with_context(|| format!("there is no dump {}", second.display()))?,
+        });
+    }
+    let dir = arguments
+        .data_dir
+        .clone()
+        .unwrap_or_else(|| std::env::temp_dir().join("benchdata"));
+    let size = if arguments.quick {
+        QUICK_BYTES
+    } else {
+        arguments.size
+    };
+    pgdata::nights(&dir, size)
+}
+
+/// Prints the report, and writes it to the page after a full run.
+fn tell(
+    arguments: &Arguments,
+    tools: &[Box<dyn Tool>],
+    nights: &Nights,
+    results: &Results,
+) -> anyhow::Result<()> {
+    let run = Run {
+        facts: facts(arguments, tools, nights)?,
+        order: tools.iter().map(|tool| tool.name()).collect(),
+    };
+    print!("{}", report::report(&run, results, false));
+    let missed = targets(results)
+        .iter()
+        .filter(|target| target.reached() == Some(false))
+        .count();
+    println!("\n{missed} targets were missed.");
+    let is_full = !arguments.quick && arguments.only.is_empty();
+    let page = match &arguments.page {
+        Some(page) => page.clone(),
+        None if is_full => default_page(),
+        None => return Ok(()),
+    };
+    let text = format!(
+        "## Beside other tools\n\n{}",
+        report::report(&run, results, true)
+    );
+    page::put(&page, "compare", &text)?;
+    println!("Written to {}.", page.display());
+    Ok(())
+}
+
+fn default_page() -> PathBuf {
+    machine::workspace().join("benches").join("RESULTS.md")
+}
+
+fn facts(
+    arguments: &Arguments,
+    tools: &[Box<dyn Tool>],
+    nights: &Nights,
+) -> anyhow::Result<Vec<String>> {
+    let len = |path: &Path| fs::metadata(path).map(|data| data.len());
+    let origin = if arguments.data.is_some() {
+        "Dumps that were given".to_owned()
+    } else {
+        pgdata::origin()?
+    };
+    let rounds = if arguments.quick { 1 } else { arguments.rounds };
+    let mut facts = vec![
+        format!(
+            "{}, commit {}, {}",
+            machine::today(),
+            machine::commit(),
+            machine::machine()
+        ),
+        format!(
+            "{origin}: {} bytes, next night {}",
+            report::grouped(len(&nights.first)?),
+            report::grouped(len(&nights.second)?)
+        ),
+        format!("{rounds} rounds; medians, but the largest peak of memory"),
+    ];
+    facts.extend(
+        tools
+            .iter()
+            .map(|tool| format!("{}: {}", tool.name(), tool.version())),
+    );
+    facts.push(baselines::zstd_version()?);
+    Ok(facts)
+}

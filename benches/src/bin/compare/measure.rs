@@ -1,0 +1,217 @@
+//! Runs one command and says what it took: time on the wall, time of the
+//! processors, memory at its peak.
+//!
+//! The figures are the kernel's own (`wait4`), for the process and all that it
+//! waited for. What goes through pipes is delivered or checked here: a tool that
+//! leaves its input unread, or prints other bytes than those that were stored,
+//! fails the run. A child begins with its parent's peak of memory as its own, so
+//! nothing here holds more than a few hundred kilobytes.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+use wait4::{ResUse, Wait4 as _};
+
+/// Bytes compared at once.
+const COMPARED_BYTES: usize = 128 * 1024;
+
+/// How much of what a failed command said is shown, bytes.
+const SAID_BYTES: usize = 2_000;
+
+/// What a command took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sample {
+    /// From its start to its end, seconds.
+    pub(crate) wall: f64,
+    /// User and system time of the whole process tree, seconds.
+    pub(crate) cpu: f64,
+    /// The largest resident set of any process in it, bytes.
+    pub(crate) peak: u64,
+    /// How much longer the files of its repository became, bytes.
+    pub(crate) added: Option<u64>,
+}
+
+/// A writer of standard input, which says how many bytes it wrote.
+pub(crate) type Feed<'a> = dyn Fn(&mut dyn io::Write) -> io::Result<u64> + Send + Sync + 'a;
+
+/// What a command is given.
+pub(crate) enum Input<'a> {
+    /// An empty standard input.
+    Nothing,
+    /// A file's bytes through a pipe.
+    File(&'a Path),
+    /// So many bytes of a writer's, through a pipe.
+    Written(&'a Feed<'a>),
+}
+
+/// What becomes of what a command prints.
+pub(crate) enum Output<'a> {
+    /// It is kept in the log, to be shown if the command fails.
+    Logged,
+    /// It becomes a file.
+    File(PathBuf),
+    /// It goes through a pipe and must be this file's bytes.
+    Equals(&'a Path),
+    /// It goes through a pipe to a reader.
+    Read(&'a mut (dyn FnMut(&mut dyn Read) -> anyhow::Result<()> + 'a)),
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn run(
+    mut command: Command,
+    input: &Input<'_>,
+    output: Output<'_>,
+    log: &Path,
+) -> anyhow::Result<Sample> {
+    let said = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+    command.stderr(said.try_clone()?);
+    command.stdin(match input {
+        Input::Nothing => Stdio::null(),
+        Input::File(_) | Input::Written(_) => Stdio::piped(),
+    });
+    command.stdout(match &output {
+        Output::Logged => Stdio::from(said),
+        Output::File(path) => Stdio::from(File::create(path)?),
+        Output::Equals(_) | Output::Read(_) => Stdio::piped(),
+    });
+    // What earlier commands left to write is not this one's work.
+    rustix::fs::sync();
+    let began = now();
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let (fed, checked, used) = thread::scope(|scope| {
+        let feeder = stdin.map(|mut stdin| scope.spawn(move || feed(input, &mut stdin)));
+        let checked = match (stdout, output) {
+            (Some(mut stdout), Output::Equals(path)) => must_equal(&mut stdout, path),
+            (Some(mut stdout), Output::Read(reader)) => reader(&mut stdout),
+            _ => Ok(()),
+        };
+        let used = child.wait4();
+        let fed = feeder.map_or(Ok(()), |feeder| feeder.join().expect("it does not panic"));
+        (fed, checked, used)
+    });
+    let wall = began.elapsed();
+    let used = used.context("a child can't be waited for")?;
+    succeeded(&command, &used, log)?;
+    fed.with_context(|| format!("{command:?}"))?;
+    checked.with_context(|| format!("{command:?}"))?;
+    Ok(Sample {
+        wall: wall.as_secs_f64(),
+        cpu: (used.rusage.utime + used.rusage.stime).as_secs_f64(),
+        peak: used.rusage.maxrss,
+        added: None,
+    })
+}
+
+/// Runs a command that is not measured and must succeed.
+pub(crate) fn prepare(command: Command, log: &Path) -> anyhow::Result<()> {
+    run(command, &Input::Nothing, Output::Logged, log).map(|_| ())
+}
+
+fn succeeded(command: &Command, used: &ResUse, log: &Path) -> anyhow::Result<()> {
+    if used.status.success() {
+        return Ok(());
+    }
+    let said = fs::read(log).unwrap_or_default();
+    let end = String::from_utf8_lossy(&said[said.len().saturating_sub(SAID_BYTES)..]).into_owned();
+    bail!("{command:?}: {}\n{end}", used.status)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "measuring time is what this is for"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Writes all of the input, which is splicing where that is a file.
+fn feed(input: &Input<'_>, stdin: &mut std::process::ChildStdin) -> anyhow::Result<()> {
+    let fed = match input {
+        Input::Nothing => Ok(0),
+        Input::File(path) => {
+            let mut file = File::open(path)?;
+            let len = file.metadata()?.len();
+            match io::copy(&mut file, stdin) {
+                Ok(copied) if copied != len => bail!("read {copied} of {len} bytes of its input"),
+                done => done,
+            }
+        }
+        Input::Written(write) => write(stdin),
+    };
+    fed.map(|_| ()).context("did not read all of its input")
+}
+
+/// Reads to the end, and fails unless that was what the file holds.
+fn must_equal(from: &mut dyn Read, path: &Path) -> anyhow::Result<()> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let (mut got, mut expected) = (vec![0; COMPARED_BYTES], vec![0; COMPARED_BYTES]);
+    let mut at = 0;
+    loop {
+        let read = match from.read(&mut got) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if read == 0 {
+            break;
+        }
+        let expected = &mut expected[..read];
+        file.read_exact_at(expected, at)
+            .with_context(|| format!("more bytes came than {} has", path.display()))?;
+        ensure!(
+            *expected == got[..read],
+            "what came back differs from {} within {read} bytes from offset {at}",
+            path.display()
+        );
+        at += read as u64;
+    }
+    let len = file.metadata()?.len();
+    ensure!(
+        at == len,
+        "{at} bytes came back of {len} in {}",
+        path.display()
+    );
+    Ok(())
+}
+
+/// Fails unless two files hold the same bytes.
+pub(crate) fn files_must_equal(restored: &Path, path: &Path) -> anyhow::Result<()> {
+    let mut file = File::open(restored)
+        .with_context(|| format!("nothing was restored to {}", restored.display()))?;
+    must_equal(&mut file, path).with_context(|| restored.display().to_string())
+}
+
+/// Length of all files below a directory, bytes.
+pub(crate) fn tree_bytes(dir: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for file in files_below(dir)? {
+        bytes += fs::symlink_metadata(&file)?.len();
+    }
+    Ok(bytes)
+}
+
+/// All files below a directory.
+pub(crate) fn files_below(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let (mut files, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        let entries =
+            fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                dirs.push(entry.path());
+            } else {
+                files.push(entry.path());
+            }
+        }
+    }
+    Ok(files)
+}

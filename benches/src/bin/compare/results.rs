@@ -1,0 +1,172 @@
+//! Samples of all rounds, and their medians.
+
+use std::collections::BTreeMap;
+
+use crate::indelible::NAME;
+use crate::measure::Sample;
+use crate::step::Step;
+
+const MIB: f64 = 1_048_576.0;
+
+/// Who was measured in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Who {
+    /// Indelible or a peer.
+    Tool(&'static str),
+    /// What bounds the step, by its name.
+    Baseline(&'static str),
+}
+
+impl Who {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tool(name) | Self::Baseline(name) => name,
+        }
+    }
+
+    pub(crate) fn is_peer(self) -> bool {
+        matches!(self, Self::Tool(name) if name != NAME)
+    }
+}
+
+/// The samples of one tool in one step.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) who: Who,
+    samples: Vec<Sample>,
+}
+
+impl Row {
+    pub(crate) fn wall(&self) -> f64 {
+        median(self.samples.iter().map(|sample| sample.wall))
+    }
+
+    pub(crate) fn cpu(&self) -> f64 {
+        median(self.samples.iter().map(|sample| sample.cpu))
+    }
+
+    /// The largest of all rounds: a bound is kept in every one or not at all.
+    pub(crate) fn peak_mib(&self) -> f64 {
+        let peaks = self.samples.iter().map(|sample| as_f64(sample.peak));
+        peaks.fold(0.0, f64::max) / MIB
+    }
+
+    /// Bytes added to the repository: of an even count of rounds, the larger of
+    /// the two in the middle.
+    pub(crate) fn added(&self) -> Option<u64> {
+        let added: Option<Vec<u64>> = self.samples.iter().map(|sample| sample.added).collect();
+        let mut added = added?;
+        added.sort_unstable();
+        added.get(added.len() / 2).copied()
+    }
+}
+
+/// What was measured, step by step.
+#[derive(Default)]
+pub(crate) struct Results {
+    rows: BTreeMap<Step, Vec<Row>>,
+}
+
+impl Results {
+    pub(crate) fn add(&mut self, step: Step, who: Who, sample: Sample) {
+        let rows = self.rows.entry(step).or_default();
+        if let Some(row) = rows.iter_mut().find(|row| row.who == who) {
+            row.samples.push(sample);
+        } else {
+            let samples = vec![sample];
+            rows.push(Row { who, samples });
+        }
+    }
+
+    /// The rows of a step, by the order of tools and then of baselines.
+    pub(crate) fn rows(&self, step: Step, order: &[&'static str]) -> Vec<&Row> {
+        let mut rows: Vec<&Row> = self.rows.get(&step).into_iter().flatten().collect();
+        rows.sort_by_key(|row| {
+            let place = order.iter().position(|name| *name == row.who.name());
+            (place.unwrap_or(order.len()), row.who)
+        });
+        rows
+    }
+
+    fn row(&self, step: Step, name: &str) -> Option<&Row> {
+        let rows = self.rows.get(&step)?;
+        rows.iter().find(|row| row.who.name() == name)
+    }
+
+    fn peers(&self, step: Step) -> impl Iterator<Item = &Row> {
+        let rows = self.rows.get(&step).into_iter().flatten();
+        rows.filter(|row| row.who.is_peer())
+    }
+
+    pub(crate) fn wall(&self, step: Step, name: &str) -> Option<f64> {
+        self.row(step, name).map(Row::wall)
+    }
+
+    pub(crate) fn indelible_wall(&self, step: Step) -> Option<f64> {
+        self.wall(step, NAME)
+    }
+
+    pub(crate) fn indelible_added(&self, step: Step) -> Option<f64> {
+        self.row(step, NAME)?.added().map(as_f64)
+    }
+
+    /// The largest peak of all steps, MiB.
+    pub(crate) fn indelible_peak_mib(&self) -> Option<f64> {
+        let peaks = self.rows.values().flatten();
+        peaks
+            .filter(|row| row.who == Who::Tool(NAME))
+            .map(Row::peak_mib)
+            .reduce(f64::max)
+    }
+
+    /// Wall time of the fastest peer, seconds.
+    pub(crate) fn fastest_peer(&self, step: Step) -> Option<f64> {
+        self.peers(step).map(Row::wall).reduce(f64::min)
+    }
+
+    /// Bytes that the smallest peer added.
+    pub(crate) fn smallest_peer(&self, step: Step) -> Option<f64> {
+        self.peers(step).filter_map(Row::added).min().map(as_f64)
+    }
+}
+
+/// The middle of some values, or the mean of the two in the middle.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let upper = values.len() / 2;
+    if values.len().is_multiple_of(2) {
+        f64::midpoint(values[upper - 1], values[upper])
+    } else {
+        values[upper]
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53 bytes")]
+fn as_f64(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    /// Medians of odd and even counts are what they are called.
+    ///
+    /// Method: values out of order, one of them far out.
+    #[test]
+    fn medians_lie_in_the_middle() {
+        let cases: [(&[f64], f64); 3] = [
+            (&[3.0], 3.0),
+            (&[9.0, 1.0, 2.0], 2.0),
+            (&[4.0, 100.0, 1.0, 2.0], 3.0),
+        ];
+        for (values, expected) in cases {
+            let found = median(values.iter().copied());
+            assert!(
+                (found - expected).abs() < f64::EPSILON,
+                "{values:?}: {found}"
+            );
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A table, as text for a terminal and as Markdown.
+
+use std::fmt::Write as _;
+
+/// A heading and rows of as many cells; the first column is words, the others
+/// are figures.
+pub(crate) struct Table {
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(head: &[&str]) -> Self {
+        Self {
+            head: head.iter().map(|&cell| cell.to_owned()).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row with as many cells as the heading has.
+    pub(crate) fn add(&mut self, row: Vec<String>) {
+        assert_eq!(row.len(), self.head.len(), "a row fills the columns");
+        self.rows.push(row);
+    }
+
+    /// Both forms have their columns aligned; Markdown has bars between them.
+    pub(crate) fn render(&self, markdown: bool) -> String {
+        let widths: Vec<usize> = (0..self.head.len())
+            .map(|column| {
+                let cells = self.all_rows().map(|row| row[column].chars().count());
+                cells.max().unwrap_or(0)
+            })
+            .collect();
+        let mut text = String::new();
+        for (at, row) in self.all_rows().enumerate() {
+            if markdown && at == 1 {
+                text.push('|');
+                for (column, width) in widths.iter().enumerate() {
+                    let colon = if column == 0 { '-' } else { ':' };
+                    let _ = write!(text, "{}{colon}|", "-".repeat(width + 1));
+                }
+                text.push('\n');
+            }
+            let bar = if markdown { "| " } else { "  " };
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let _ = if column == 0 {
+                    write!(line, "{bar}{cell:<width$} ")
+                } else {
+                    write!(line, "{bar}{cell:>width$} ")
+                };
+            }
+            line.push_str(if markdown { "|" } else { "" });
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    fn all_rows(&self) -> impl Iterator<Item = &Vec<String>> {
+        std::iter::once(&self.head).chain(&self.rows)
+    }
+}
