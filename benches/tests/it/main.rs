@@ -1,5 +1,6 @@
 //! The dumps keep their promises: same bytes, right size, right edits.
 
+mod compare;
 mod dumpgen;
 mod edits;
 mod golden;

@@ -215,3 +215,84 @@ pub(crate) fn files_below(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Input, Output, run};
+    use std::fs;
+    use std::path::Path;
+    use std::process::Command;
+
+    /// More than a pipe holds.
+    const LEN: usize = 300_000;
+
+    fn command(program: &str, file: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.arg(file);
+        command
+    }
+
+    /// Only what was stored passes for what was restored.
+    ///
+    /// Method: `cat` of the file itself, and of files with a byte altered, cut
+    /// off and added.
+    #[test]
+    fn what_is_printed_must_be_the_file() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let (stored, printed) = (dir.path().join("stored"), dir.path().join("printed"));
+        let right = vec![7; LEN];
+        fs::write(&stored, &right).expect("it can be written");
+        let mut altered = right.clone();
+        altered[LEN - 1] = 8;
+        let longer = [&right[..], b"x"].concat();
+        let cases = [
+            (&right[..], true),
+            (&altered, false),
+            (&right[1..], false),
+            (&longer, false),
+        ];
+        for (bytes, passes) in cases {
+            fs::write(&printed, bytes).expect("it can be written");
+            let sample = run(
+                command("cat", &printed),
+                &Input::Nothing,
+                Output::Equals(&stored),
+                &dir.path().join("log"),
+            );
+            assert_eq!(sample.is_ok(), passes, "{} bytes: {sample:?}", bytes.len());
+        }
+    }
+
+    /// A tool that ends well without having read its input has not stored it.
+    ///
+    /// Method: a command that reads nothing, and one that reads all.
+    #[test]
+    fn input_must_be_read() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let (stored, log) = (dir.path().join("stored"), dir.path().join("log"));
+        fs::write(&stored, vec![7; LEN]).expect("it can be written");
+        for (program, passes) in [("true", false), ("cat", true)] {
+            let input = Input::File(&stored);
+            let sample = run(Command::new(program), &input, Output::Logged, &log);
+            assert_eq!(sample.is_ok(), passes, "{program}: {sample:?}");
+        }
+    }
+
+    /// A failure is told with what the command said.
+    ///
+    /// Method: `cat` of a file that is not there.
+    #[test]
+    fn failures_are_told() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let absent = dir.path().join("absent");
+        let log = dir.path().join("log");
+        let error = run(
+            command("cat", &absent),
+            &Input::Nothing,
+            Output::Logged,
+            &log,
+        )
+        .expect_err("cat fails");
+        assert!(error.to_string().contains("No such file"), "{error}");
+    }
+}

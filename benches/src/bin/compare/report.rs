@@ -6,6 +6,9 @@ use crate::results::{Results, Row};
 use crate::step::{Bound, Step, Target, targets};
 use crate::table::Table;
 
+/// CPU time from which ratios of it are told, seconds.
+const CPU_SECONDS_TOLD: f64 = 0.1;
+
 /// Everything about a run that its figures depend on.
 pub(crate) struct Run {
     /// Lines about the machine, the program and the data.
@@ -28,19 +31,34 @@ pub(crate) fn report(run: &Run, results: &Results, markdown: bool) -> String {
         let mark = if markdown { "### " } else { "" };
         let _ = writeln!(text, "\n{mark}{}\n", step.title());
         text.push_str(&step_table(&rows, results.indelible_wall(step)).render(markdown));
-        let fastest = results.fastest_peer(step);
-        if let (Some(peer), Some(own)) = (fastest, results.indelible_wall(step)) {
-            let _ = writeln!(
-                text,
-                "\nThe fastest peer takes {:.2} times as long as Indelible.",
-                peer / own
-            );
+        if let Some(line) = beside_fastest(step, results) {
+            let _ = writeln!(text, "\n{line}");
         }
     }
     let mark = if markdown { "### " } else { "" };
     let _ = writeln!(text, "\n{mark}Targets\n");
     text.push_str(&target_table(&targets(results)).render(markdown));
     text
+}
+
+/// The fastest peer in words.
+fn beside_fastest(step: Step, results: &Results) -> Option<String> {
+    let (peer, own) = (results.fastest_peer(step)?, results.indelible(step)?);
+    let mut line = format!(
+        "The fastest peer, {}, takes {:.2} times the wall time of Indelible",
+        peer.who.name(),
+        peer.wall() / own.wall()
+    );
+    // The kernel counts short runs in ticks.
+    if own.cpu() >= CPU_SECONDS_TOLD {
+        let _ = write!(
+            line,
+            " and {:.2} times its CPU time",
+            peer.cpu() / own.cpu()
+        );
+    }
+    line.push('.');
+    Some(line)
 }
 
 fn step_table(rows: &[&Row], own: Option<f64>) -> Table {
@@ -67,26 +85,26 @@ fn step_table(rows: &[&Row], own: Option<f64>) -> Table {
 }
 
 fn target_table(targets: &[Target]) -> Table {
-    let mut table = Table::new(&["what", "target", "measured", "reached"]);
+    let mut table = Table::new(&["what", "target", "measured", ""]);
     for target in targets {
         let (sign, bound) = match target.bound {
             Bound::AtLeast(bound) => (">=", bound),
             Bound::AtMost(bound) => ("<=", bound),
         };
         let unit = target.unit;
-        let (measured, reached) = match (target.measured, target.reached()) {
-            (Some(measured), Some(true)) => (format!("{measured:.3}{unit}"), "yes".to_owned()),
-            (Some(measured), _) => (
-                format!("{measured:.3}{unit}"),
-                format!("not reached: {measured:.2}{unit}"),
-            ),
-            (None, _) => ("-".to_owned(), "not measured".to_owned()),
+        let reached = match target.reached() {
+            Some(true) => "reached",
+            Some(false) => "not reached",
+            None => "not measured",
         };
+        let measured = target
+            .measured
+            .map_or("-".to_owned(), |measured| format!("{measured:.3}{unit}"));
         table.add(vec![
             target.what.clone(),
             format!("{sign} {bound}{unit}"),
             measured,
-            reached,
+            reached.to_owned(),
         ]);
     }
     table

@@ -102,12 +102,17 @@ impl Results {
         self.row(step, name).map(Row::wall)
     }
 
+    /// Indelible's row.
+    pub(crate) fn indelible(&self, step: Step) -> Option<&Row> {
+        self.row(step, NAME)
+    }
+
     pub(crate) fn indelible_wall(&self, step: Step) -> Option<f64> {
-        self.wall(step, NAME)
+        self.indelible(step).map(Row::wall)
     }
 
     pub(crate) fn indelible_added(&self, step: Step) -> Option<f64> {
-        self.row(step, NAME)?.added().map(as_f64)
+        self.indelible(step)?.added().map(as_f64)
     }
 
     /// The largest peak of all steps, MiB.
@@ -119,9 +124,10 @@ impl Results {
             .reduce(f64::max)
     }
 
-    /// Wall time of the fastest peer, seconds.
-    pub(crate) fn fastest_peer(&self, step: Step) -> Option<f64> {
-        self.peers(step).map(Row::wall).reduce(f64::min)
+    /// The peer with the shortest wall time.
+    pub(crate) fn fastest_peer(&self, step: Step) -> Option<&Row> {
+        let faster = |a: &&Row, b: &&Row| a.wall().total_cmp(&b.wall());
+        self.peers(step).min_by(faster)
     }
 
     /// Bytes that the smallest peer added.

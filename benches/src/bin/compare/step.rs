@@ -1,7 +1,7 @@
 //! The steps, in the order in which a round takes them, and the marks that
 //! Indelible shall reach in each.
 
-use crate::results::Results;
+use crate::results::{Results, Row};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +106,10 @@ pub(crate) fn targets(results: &Results) -> Vec<Target> {
         what: format!("{}: times faster than the fastest peer", step.title()),
         bound: Bound::AtLeast(times),
         unit: "x",
-        measured: ratio(results.fastest_peer(step), results.indelible_wall(step)),
+        measured: ratio(
+            results.fastest_peer(step).map(Row::wall),
+            results.indelible_wall(step),
+        ),
     };
     let seconds = |step: Step| Target {
         what: format!("{}: wall time", step.title()),
