@@ -230,7 +230,7 @@ fn facts(
             report::grouped(len(&nights.first)?),
             report::grouped(len(&nights.second)?)
         ),
-        format!("{rounds} rounds; medians, but the largest peak of memory"),
+        format!("rounds: {rounds}; medians, but the largest peak of memory"),
     ];
     facts.extend(
         tools

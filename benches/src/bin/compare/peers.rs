@@ -1,9 +1,9 @@
 //! The other tools, each with encryption, zstd at level 3 or what it has nearest
 //! to it, and its other settings as they come.
 //!
-//! Passwords come from the environment. restic, rustic and borg derive their key
-//! from it in every command, at a cost of their own choice: their list step shows
-//! it.
+//! rustic and bupstash get a key file. restic and borg know passwords only, and
+//! derive their key from it in every command, at a cost of their own choice: what
+//! that is shows in their list step.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +34,12 @@ pub(crate) const PEERS: [Peer; 4] = [
         name: "rustic",
         install: "cargo install --locked rustic-rs",
         settings: "compression 3",
-        create: |tool, place| vec![rustic(tool, place, &["init", "--set-compression", "3"])],
+        create: |tool, place| {
+            let mut key = rustic(tool, place, &["key", "create"]);
+            key.arg(place.file("key"));
+            let init = ["init", "--set-compression", "3"];
+            vec![key, rustic(tool, place, &init)]
+        },
         job: |tool, place, task| Some(rustic_job(tool, place, task)),
     },
     Peer {
@@ -137,7 +142,7 @@ fn rustic(tool: &Installed, place: &Place, arguments: &[&str]) -> Command {
     let mut command = place.command(&tool.program);
     command
         .env("RUSTIC_REPOSITORY", place.repository())
-        .env("RUSTIC_PASSWORD", PASSWORD)
+        .env("RUSTIC_KEY_FILE", place.file("key"))
         .env("RUSTIC_CACHE_DIR", place.home().join("cache"))
         .env("RUSTIC_NO_PROGRESS", "true")
         .args(arguments);
