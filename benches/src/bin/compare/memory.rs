@@ -51,7 +51,7 @@ pub(crate) fn run(
     let restored = restore(tool, &place, &written)?;
     tell("restore --stdout", &restored);
 
-    let mut table = Table::new(&["command", "peak MiB", "wall s", "CPU s", "repository bytes"]);
+    let mut table = Table::new(&["command", "peak MiB", "wall s", "CPU s"]);
     let repository = measure::tree_bytes(&place.repository())?;
     for (what, sample) in [
         ("snapshot --stdin", stored),
@@ -63,15 +63,15 @@ pub(crate) fn run(
             format!("{:.1}", mib(sample.peak)),
             format!("{:.1}", sample.wall),
             format!("{:.1}", sample.cpu),
-            grouped(repository),
         ]);
     }
     let facts = format!(
-        "- {}, commit {}, {}\n- a stream of {} bytes of `dumpgen`; what came back was what went in\n\n",
+        "- {}, commit {}, {}\n- a stream of {} bytes of `dumpgen` in a repository of {}; what came back was what went in\n\n",
         machine::today(),
         machine::commit(),
         machine::machine(),
-        grouped(written.bytes)
+        grouped(written.bytes),
+        grouped(repository)
     );
     print!("{facts}{}", table.render(false));
     let page = arguments.page.clone().unwrap_or_else(default_page);
