@@ -13,13 +13,13 @@
 //! Nothing here tries again: whether a call that failed may be repeated is for
 //! the store to know. There is no rename and no truncation.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// What the umask may narrow further: an object is never written again, and
@@ -36,6 +36,9 @@ const OPEN_DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
+
+/// How the system itself walks a path: below the root, through no link.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
 /// What stands under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,9 +109,13 @@ pub trait Files: Send + Sync {
     /// Makes the entries of a directory durable.
     fn fsync_dir(&self, path: &str) -> io::Result<()>;
 
-    /// Calls `each` for every name in a directory but `.` and `..`.
-    fn list(&self, path: &str, each: &mut dyn FnMut(&OsStr)) -> io::Result<()>;
+    /// Calls `each` for every name in a directory but `.` and `..`, with the way
+    /// to inspect it as [`Files::stat`] does.
+    fn list(&self, path: &str, each: &mut EachName<'_>) -> io::Result<()>;
 }
+
+/// What is called for a name in a directory that is listed.
+pub type EachName<'a> = dyn FnMut(&OsStr, &dyn Fn() -> io::Result<FileStat>) + 'a;
 
 /// The files below a directory of this machine.
 #[derive(Debug)]
@@ -166,8 +173,10 @@ impl RealFiles {
 
     /// Opens a directory, one component after the other.
     fn directory(&self, path: &str) -> io::Result<OwnedFd> {
-        let mut at = rustix::fs::openat(&self.root, ".", OPEN_DIRECTORY, Mode::empty())?;
-        for component in path.split('/').filter(|component| !component.is_empty()) {
+        let mut components = path.split('/').filter(|component| !component.is_empty());
+        let first = components.next().unwrap_or(".");
+        let mut at = rustix::fs::openat(&self.root, first, OPEN_DIRECTORY, Mode::empty())?;
+        for component in components {
             at = rustix::fs::openat(&at, component, OPEN_DIRECTORY, Mode::empty())?;
         }
         Ok(at)
@@ -228,10 +237,17 @@ impl Files for RealFiles {
     }
 
     fn open(&self, path: &str) -> io::Result<OwnedFd> {
-        let (directory, name) = self.enter(path)?;
         // A pipe planted under an object's name would block an open that waits.
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // One call walks the path under the same rules. Where the system has no
+        // such call, or it fails, the steps tell.
+        match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), BENEATH) {
+            Err(Errno::NOENT) => return Err(Errno::NOENT.into()),
+            Err(_) => {}
+            Ok(file) => return Ok(file),
+        }
+        let (directory, name) = self.enter(path)?;
         Ok(rustix::fs::openat(directory, name, flags, Mode::empty())?)
     }
 
@@ -279,12 +295,19 @@ impl Files for RealFiles {
         Ok(rustix::fs::fsync(self.directory(path)?)?)
     }
 
-    fn list(&self, path: &str, each: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
-        for entry in Dir::new(self.directory(path)?)? {
-            let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
-            if name.as_bytes() != b"." && name.as_bytes() != b".." {
-                each(&name);
+    fn list(&self, path: &str, each: &mut EachName<'_>) -> io::Result<()> {
+        let directory = self.directory(path)?;
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
             }
+            let stat = || {
+                let stat = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                Ok(file_stat(&stat))
+            };
+            each(OsStr::from_bytes(name.to_bytes()), &stat);
         }
         Ok(())
     }

@@ -130,14 +130,14 @@ impl<F: Files> LocalStore<F> {
         each: &mut dyn FnMut(Listed),
     ) -> Result<(), StoreError> {
         let mut first_error = Ok(());
-        let mut visit = |name: &OsStr| {
+        let mut visit = |name: &OsStr, stat: &dyn Fn() -> io::Result<FileStat>| {
             let path = format!("{directory}/{}", name.to_string_lossy());
             // A name that is not Unicode is no object's, even if what it was
             // replaced by would be.
             let Some(name) = name.to_str() else {
                 return each(Listed::Foreign { path });
             };
-            match retry(|| self.files.stat(&path)) {
+            match retry(stat) {
                 Ok(stat)
                     if stat.kind == Kind::Directory
                         && directory == Area::Packs.directory()

@@ -60,7 +60,7 @@ pub use self::disk::Operation;
 use self::disk::{Disk, Extent, Name, Node, ROOT};
 pub use self::faulty::{FaultyFiles, FileCall, FileCallKind, FileFate};
 pub use self::power_cut::{PowerCut, Survival};
-use super::files::{FileStat, Files, Kind};
+use super::files::{EachName, FileStat, Files, Kind};
 
 /// A filesystem in memory that can lose power.
 ///
@@ -318,7 +318,7 @@ impl Files for &SimulatedFiles {
         self.sync_directory(path, true)
     }
 
-    fn list(&self, path: &str, each: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
+    fn list(&self, path: &str, each: &mut EachName<'_>) -> io::Result<()> {
         // The lock is not held while `each` runs: it may well inspect a name.
         let names: Vec<String> = {
             let state = self.state();
@@ -327,7 +327,7 @@ impl Files for &SimulatedFiles {
             visible.map(|(text, _)| text.clone()).collect()
         };
         for name in names {
-            each(OsStr::new(&name));
+            each(OsStr::new(&name), &|| self.stat(&format!("{path}/{name}")));
         }
         Ok(())
     }

@@ -2,13 +2,12 @@
 //! be made to fail.
 
 use std::cell::Cell;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use indelible_engine::env::OsEntropy;
-use indelible_engine::store::local::files::{FileStat, Files, RealFiles};
+use indelible_engine::store::local::files::{EachName, FileStat, Files, RealFiles};
 use indelible_engine::store::{AppendStore as _, LocalStore};
 
 /// What a fault does to a call.
@@ -164,7 +163,7 @@ impl Files for &Scripted {
         self.call(format!("fsync_dir {path}"), || self.files.fsync_dir(path))
     }
 
-    fn list(&self, path: &str, each: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
+    fn list(&self, path: &str, each: &mut EachName<'_>) -> io::Result<()> {
         self.call(format!("list {path}"), || self.files.list(path, each))
     }
 }

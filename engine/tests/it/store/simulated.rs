@@ -2,7 +2,7 @@
 //! that it may, and nothing else; and what stands in front of it, and of a
 //! store, does what it is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
@@ -126,10 +126,19 @@ fn look<F: Files>(files: &F, path: &str, from: u64) -> io::Result<(Vec<u8>, Kind
     Ok((out, files.stat_open(&file)?.kind))
 }
 
-fn list<F: Files>(files: &F, path: &str) -> io::Result<BTreeSet<OsString>> {
-    let mut names = BTreeSet::new();
-    files.list(path, &mut |name| {
-        names.insert(name.to_owned());
+/// The names in a directory, and what stands there.
+fn list<F: Files>(files: &F, path: &str) -> io::Result<BTreeMap<OsString, Kind>> {
+    let mut names = BTreeMap::new();
+    files.list(path, &mut |name, stat| {
+        let stat = stat().expect("nobody else is there");
+        assert_eq!(
+            files
+                .stat(&format!("{path}/{}", name.display()))
+                .unwrap()
+                .kind,
+            stat.kind
+        );
+        names.insert(name.to_owned(), stat.kind);
     })?;
     Ok(names)
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 
 use super::{SimulatedFile, SimulatedFiles};
-use crate::store::local::files::{FileStat, Files};
+use crate::store::local::files::{EachName, FileStat, Files};
 
 /// A method of [`Files`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,7 +218,13 @@ impl Files for &FaultyFiles<'_> {
         })
     }
 
-    fn list(&self, path: &str, each: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
-        self.call(FileCallKind::List, path, || self.files.list(path, each))
+    fn list(&self, path: &str, each: &mut EachName<'_>) -> io::Result<()> {
+        let mut each = |name: &OsStr, stat: &dyn Fn() -> io::Result<FileStat>| {
+            let path = format!("{path}/{}", name.to_string_lossy());
+            each(name, &|| self.call(FileCallKind::Stat, &path, stat));
+        };
+        self.call(FileCallKind::List, path, || {
+            self.files.list(path, &mut each)
+        })
     }
 }
