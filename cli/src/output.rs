@@ -1,7 +1,7 @@
 //! How things look: lines for people, and one JSON object a line for programs.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, StdoutLock, Write as _};
 
 use indicatif::HumanBytes;
 use jiff::Timestamp;
@@ -20,6 +20,24 @@ const SCHEMA_VERSION: u32 = 1;
 /// what it wanted.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+/// Many lines of data, written in large pieces. Dropping it prints what is left.
+pub(crate) struct Lines(BufWriter<StdoutLock<'static>>);
+
+impl Lines {
+    pub(crate) fn new() -> Self {
+        Self(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+    }
+
+    pub(crate) fn line(&mut self, text: &str) {
+        let _ = writeln!(self.0, "{text}");
+    }
+
+    /// An object as one line.
+    pub(crate) fn json(&mut self, message_type: &str, fields: impl Serialize) {
+        self.line(&message(message_type, fields));
+    }
 }
 
 /// An object in one line, with its type and the schema's version.
@@ -163,6 +181,7 @@ impl Table {
                 .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut lines = Lines::new();
         for row in &self.rows {
             let mut text = String::new();
             for (column, cell) in row.iter().enumerate() {
@@ -174,7 +193,7 @@ impl Table {
                 };
                 let _ = write!(text, "{before}{cell}{behind}  ");
             }
-            line(text.trim_end());
+            lines.line(text.trim_end());
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::args::List;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{self, Table};
+use crate::output::{self, Lines, Table};
 
 pub(crate) fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
     let pattern = match &args.name {
@@ -30,8 +30,9 @@ pub(crate) fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
     });
     let shown: Vec<&Result<Snapshot, BrokenSnapshot>> = shown.collect();
     if context.common.json {
+        let mut lines = Lines::new();
         for found in &shown {
-            print_json(found);
+            print_json(&mut lines, found);
         }
     } else if shown.is_empty() {
         output::note(context, "there are no snapshots");
@@ -92,10 +93,10 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
     ]
 }
 
-fn print_json(found: &Result<Snapshot, BrokenSnapshot>) {
+fn print_json(lines: &mut Lines, found: &Result<Snapshot, BrokenSnapshot>) {
     match found {
-        Ok(snapshot) => output::json("snapshot", describe(snapshot)),
-        Err(broken) => output::json(
+        Ok(snapshot) => lines.json("snapshot", describe(snapshot)),
+        Err(broken) => lines.json(
             "broken_snapshot",
             json!({ "number": broken.number, "reason": broken.error.to_string() }),
         ),
