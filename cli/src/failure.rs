@@ -432,6 +432,7 @@ impl From<VerifyError> for Failure {
             VerifyError::NotAllowed(error) => error.into(),
             VerifyError::List(ref store) => from_store(&error, store),
             VerifyError::OtherRepository(error) => error.into(),
+            VerifyError::Log(error) => error.into(),
             _ => Self::of(Exit::Failed, &error),
         }
     }

@@ -11,14 +11,23 @@
 //!   and the log was read again;
 //! - an answer that stays unclear is an error of its own, never a success.
 //!
+//! Signatures are checked ahead of the judgement, on all cores, a bounded number
+//! of objects at a time; the judgement itself keeps the log's order. A signature
+//! that this client has seen to verify ([`Signed`]) is not checked again: it is
+//! known by the leaf hash of its object, which covers every byte that it depends
+//! on. Nothing else is left out for that.
+//!
 //! This module never deletes and never fills a gap.
 
 use indelible_format::authority::GenesisError;
-use indelible_format::history::History;
+use indelible_format::entry::Entry;
+use indelible_format::examined::Examined;
+use indelible_format::history::{History, Judging};
 use indelible_format::ids::LogHash;
 use indelible_format::limits::{LEAF_BYTES_MAX, LOG_GAP_END};
 use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
+use rayon::prelude::*;
 
 use crate::store::{AppendStore, Area, Listed, ObjectKey, PutOutcome, ReadStore, StoreError};
 
@@ -27,6 +36,12 @@ const UNCLEAR_TRIES: u32 = 4;
 /// How many lost races one append endures. Each means that somebody else
 /// committed, so a limit is reached only by a log under attack.
 const RACES_MAX: u32 = 1_000;
+/// Objects of the log that are held at once, before they are judged.
+const WINDOW_OBJECTS: usize = 256;
+/// Their bytes, but for the last one's.
+const WINDOW_BYTES: usize = 4 << 20;
+/// From so many unknown signatures on, all cores examine what is held.
+const PARALLEL_MIN: usize = 16;
 
 /// Why a log can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -94,13 +109,78 @@ pub enum AppendError<E: std::error::Error + 'static> {
     },
 }
 
+/// Leaves of a log whose signatures a client has seen to verify, by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signed(Vec<Option<LogHash>>);
+
+impl Signed {
+    /// The valid entries of a log.
+    pub fn of(history: &History) -> Self {
+        let leaf = |number| history.entries.get(&number).map(Entry::leaf);
+        Self((0..history.size()).map(leaf).collect())
+    }
+
+    /// The leaf that was seen at a number, if its signature verified.
+    pub fn get(&self, number: u64) -> Option<&LogHash> {
+        self.0.get(usize::try_from(number).ok()?)?.as_ref()
+    }
+}
+
+impl FromIterator<Option<LogHash>> for Signed {
+    fn from_iter<I: IntoIterator<Item = Option<LogHash>>>(leaves: I) -> Self {
+        Self(leaves.into_iter().collect())
+    }
+}
+
 /// Reads and judges the log. `remembered` is the leaves that this client saw
-/// before, or empty.
+/// before, or empty; `signed` is those of them whose signatures need not be
+/// checked again.
 ///
 /// # Errors
 ///
 /// [`LogError`]; whatever is wrong with single entries is in the result instead.
-pub fn read<S: ReadStore + ?Sized>(store: &S, remembered: &[LogHash]) -> Result<History, LogError> {
+pub fn read<S: ReadStore + ?Sized>(
+    store: &S,
+    remembered: &[LogHash],
+    signed: &Signed,
+) -> Result<History, LogError> {
+    let numbers = list(store)?;
+    let (genesis, mut rest) = match &numbers[..] {
+        [] => return Err(no_repository(store)),
+        [0, rest @ ..] => (read_object(store, 0)?, rest),
+        all => (None, all),
+    };
+    let judging = Judging::begin(&genesis.unwrap_or_default(), signed.get(0));
+    let mut judging = judging.map_err(|source| LogError::Genesis {
+        location: store.location(),
+        source,
+    })?;
+    let repository = judging.repository();
+    let examine = |(number, bytes): (u64, Vec<u8>)| {
+        let known = signed.get(number);
+        (number, Examined::new(&bytes, &repository, known))
+    };
+    while rest.first().is_some_and(|&number| judging.reaches(number)) {
+        let window = read_window(store, &mut rest, judging.end())?;
+        let is_new = |(number, _): &&(u64, Vec<u8>)| signed.get(*number).is_none();
+        let new = window.iter().filter(is_new).count();
+        let examined: Vec<(u64, Examined)> = if new < PARALLEL_MIN {
+            window.into_iter().map(examine).collect()
+        } else {
+            window.into_par_iter().map(examine).collect()
+        };
+        for (number, examined) in examined {
+            judging.judge(number, examined);
+        }
+    }
+    for &number in rest {
+        judging.pass_over(number);
+    }
+    Ok(judging.finish(remembered))
+}
+
+/// The numbers of the objects in the log, ascending.
+fn list<S: ReadStore + ?Sized>(store: &S) -> Result<Vec<u64>, LogError> {
     let mut numbers = Vec::new();
     store.list(Area::Log, &mut |listed| {
         if let Listed::Object {
@@ -111,42 +191,37 @@ pub fn read<S: ReadStore + ?Sized>(store: &S, remembered: &[LogHash]) -> Result<
             numbers.push(number);
         }
     })?;
-    if numbers.is_empty() {
-        return Err(LogError::NoRepository {
-            location: store.location(),
-        });
-    }
     numbers.sort_unstable();
-    let mut failed = None;
-    // One object at a time, since whoever may create them may create many; and
-    // beyond the end of the log, what they hold is all the same.
-    let mut end = 0;
-    let objects = numbers.into_iter().map_while(|number| {
-        if number - end >= LOG_GAP_END {
-            return Some(Some((number, Vec::new())));
-        }
-        match store.read_oldest(&ObjectKey::Log(number), LEAF_BYTES_MAX as u64) {
-            Ok(bytes) => {
-                end = number + 1;
-                Some(Some((number, bytes)))
-            }
-            // Listed a moment ago and gone now, or no file at all: a hole, which
-            // is reported as such if anything valid lies beyond it.
-            Err(StoreError::NotFound { .. } | StoreError::NotRegular { .. }) => Some(None),
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        }
-    });
-    let history = History::read(objects.flatten(), remembered);
-    match failed {
-        Some(error) => Err(error.into()),
-        None => history.map_err(|source| LogError::Genesis {
-            location: store.location(),
-            source,
-        }),
+    Ok(numbers)
+}
+
+fn no_repository<S: ReadStore + ?Sized>(store: &S) -> LogError {
+    LogError::NoRepository {
+        location: store.location(),
     }
+}
+
+/// Reads the next objects, in order: so many that all cores have work, and no
+/// more, since whoever may create them may create many. Beyond the end of the
+/// log, which lies where `end` says if none of them is there, nothing is read.
+fn read_window<S: ReadStore + ?Sized>(
+    store: &S,
+    rest: &mut &[u64],
+    mut end: u64,
+) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    let (mut window, mut size_bytes) = (Vec::new(), 0);
+    while let [number, others @ ..] = *rest
+        && number - end < LOG_GAP_END
+        && window.len() < WINDOW_OBJECTS
+        && size_bytes < WINDOW_BYTES
+    {
+        *rest = others;
+        if let Some(bytes) = read_object(store, *number)? {
+            end = number + 1;
+            size_bytes += bytes.len();
+            window.push((*number, bytes));
+        }
+    })?;
 }
 
 /// What an append came to.
@@ -189,12 +264,13 @@ where
         let previous = leaf_before(&history, number);
         let bytes = draft(&history, previous, root).map_err(AppendError::Draft)?;
         let below = remembered_below(&history.leaves, number);
+        let signed = Signed::of(&history);
         if !create(store, number, &bytes)? {
-            history = read(store, &below)?;
+            history = read(store, &below, &signed)?;
             continue;
         }
         // It is committed, whatever the store answers from now on.
-        let history = match read(store, &below) {
+        let history = match read(store, &below, &signed) {
             Ok(seen) if !seen.entries.contains_key(&number) => {
                 return Err(AppendError::Void { number });
             }

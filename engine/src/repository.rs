@@ -31,7 +31,7 @@ use crate::state::{RepositoryState, State, StateError};
 use crate::store::{AppendStore, ObjectKey, ReadStore, StoreError};
 
 pub use listings::{ListedPack, Listings};
-pub use seen::{Freshness, NotJunk, OtherRepository, SeenLog, read_log};
+pub use seen::{Against, Freshness, NotJunk, OtherRepository, SeenLog, read_log};
 pub use snapshots::{BrokenSnapshot, Refusal, Snapshot, SnapshotError};
 pub use trial::Trial;
 
@@ -138,6 +138,26 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
             pinned: key_file.map_or(0, |file| file.size),
             key,
             signer,
+        })
+    }
+
+    /// The repository for a verifier: every signature of its log was checked, as
+    /// [`SeenLog::rechecked`] says, and nothing is taken from a state.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`].
+    pub fn rechecked(&self) -> Result<Self, LogError> {
+        let mut seen = self.seen.rechecked(self.store)?.into_owned();
+        seen.state = None;
+        Ok(Self {
+            store: self.store,
+            env: self.env.clone(),
+            seen,
+            unremembered: None,
+            pinned: self.pinned,
+            key: self.key.clone(),
+            signer: self.signer,
         })
     }
 
@@ -287,6 +307,9 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         // which is no reason to call the commit a failure.
         if let Some(state) = &self.seen.state {
             let _ = state.remember(&self.seen.history.leaves);
+            if self.seen.freshness.is_continuous() {
+                state.keep_signed(&self.seen.history);
+            }
         }
         Ok(appended.number)
     }
@@ -325,6 +348,7 @@ fn remember<S: ReadStore + ?Sized>(
         return Ok(());
     };
     kept.remember(&seen.history.leaves)?;
+    kept.keep_signed(&seen.history);
     state.remember_location(&store.location(), &seen.repository())
 }
 

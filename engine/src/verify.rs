@@ -17,7 +17,8 @@
 //! damaged chunk that has an intact copy harms nobody. Where a level can't tell,
 //! the report says whom a problem harms at least, or perhaps.
 //!
-//! This module never repairs and never writes.
+//! This module never repairs and never writes to the store. It takes nothing on
+//! the word of what the client keeps: signatures that it knew are checked again.
 
 mod extent;
 mod log;
@@ -33,6 +34,7 @@ use indelible_format::attest::Level;
 use indelible_format::ids::{PackId, RecordId};
 
 use crate::env::Env;
+use crate::log::LogError;
 use crate::pin::{Accepted, Pin};
 use crate::progress::{Phase, Progress};
 use crate::read::ReadError;
@@ -56,6 +58,9 @@ pub enum VerifyError {
     /// The pin is another repository's.
     #[error(transparent)]
     OtherRepository(#[from] OtherRepository),
+    /// The log can't be read again.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 /// What a verification is asked for, beside its level.
@@ -118,7 +123,7 @@ fn take_inventory<S: ReadStore + ?Sized>(store: &S) -> Result<Inventory, VerifyE
 ///
 /// # Errors
 ///
-/// [`VerifyError::List`], [`VerifyError::OtherRepository`].
+/// [`VerifyError::List`], [`VerifyError::OtherRepository`], [`VerifyError::Log`].
 pub fn packs<S: ReadStore + ?Sized>(
     store: &S,
     seen: &SeenLog,
@@ -126,6 +131,7 @@ pub fn packs<S: ReadStore + ?Sized>(
     env: &Env,
     progress: &dyn Progress,
 ) -> Result<Report, VerifyError> {
+    let seen = &*seen.rechecked(store)?;
     let round = Round::begin(terms, env, progress);
     let freshness = seen.against(terms.pin)?;
     let inventory = take_inventory(store)?;
@@ -175,6 +181,7 @@ pub fn with_key<S: ReadStore + ?Sized>(
     if level == Level::Data && key.restore.is_none() {
         return Err(ReadError::NotAllowed { needed: "restore" }.into());
     }
+    let repository = &repository.rechecked()?;
     let round = Round::begin(terms, repository.env(), progress);
     let (store, seen) = (repository.store(), repository.seen());
     let freshness = seen.against(terms.pin)?;

@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::entry::{Body, Entry, Header, ParsedEntry};
+use crate::entry::{Body, Entry, Header};
+use crate::examined::{Examined, Signed};
 use crate::genesis::{FORMAT_VERSION, Genesis, claimed_version};
 use crate::grant::{Authorize, Revoke, SealedFacts};
-use crate::ids::{CommitId, DomainId, RepositoryId, SignerId};
+use crate::ids::{CommitId, DomainId, LogHash, RepositoryId, SignerId};
 use crate::merkle::leaf_hash;
 use crate::planted::{Bug, planted};
 use crate::rights::{Kind, Kinds, Rights};
@@ -143,11 +144,23 @@ pub struct Authority {
 impl Authority {
     /// Begins with the object `log/0`. Its leaf hash names the repository.
     pub fn begin(object: &[u8]) -> Result<(Self, Entry), GenesisError> {
+        Self::begin_known(object, None)
+    }
+
+    /// The same; if the object's leaf is `known`, its signature is taken as the
+    /// caller knows it (as [`Examined::new`] says).
+    pub(crate) fn begin_known(
+        object: &[u8],
+        known: Option<&LogHash>,
+    ) -> Result<(Self, Entry), GenesisError> {
         if let Some(found) = claimed_version(object).filter(|&version| version > FORMAT_VERSION) {
             return Err(GenesisError::TooNew { found });
         }
         let void = |error: Void| GenesisError::Void(error);
-        let parsed = ParsedEntry::parse(object).map_err(|error| void(error.into()))?;
+        let repository = RepositoryId(leaf_hash(object).0);
+        let Signed { parsed, signature } = Examined::new(object, &repository, known)
+            .found(&repository)
+            .map_err(|error| void(error.into()))?;
         let header = parsed.header().clone();
         let Body::Genesis(genesis) = parsed.body().clone() else {
             let signer = header.signer;
@@ -164,10 +177,8 @@ impl Authority {
         if header.previous.0 != [0; 32] || header.root.0 != [0; 32] || header.epoch != 0 {
             return Err(void(Void::GenesisHeader));
         }
-        let repository = RepositoryId(leaf_hash(object).0);
-        let entry = parsed
-            .authenticate(&repository)
-            .map_err(|error| void(error.into()))?;
+        signature.map_err(|error| void(error.into()))?;
+        let entry = parsed.into_entry();
         let administrator = Grant {
             entry: 0,
             commit: header.commit,
@@ -195,9 +206,18 @@ impl Authority {
     ///
     /// Numbers must be given ascending; absent and void ones may be left out.
     pub fn admit(&mut self, number: u64, object: &[u8]) -> Result<Entry, Void> {
+        self.judge(number, Examined::new(object, &self.repository, None))
+    }
+
+    /// The same, of an object that was examined before.
+    ///
+    /// # Panics
+    ///
+    /// If it was examined for another repository.
+    pub fn judge(&mut self, number: u64, examined: Examined) -> Result<Entry, Void> {
         assert!(number >= self.next, "the log is judged in its order");
         self.next = number + 1;
-        let parsed = ParsedEntry::parse(object)?;
+        let Signed { parsed, signature } = examined.found(&self.repository)?;
         let header = parsed.header();
         if header.number != number {
             return Err(Void::Number {
@@ -209,7 +229,8 @@ impl Authority {
         }
         self.check_signer(header)?;
         self.check_body(header, parsed.body())?;
-        let entry = parsed.authenticate(&self.repository)?;
+        signature?;
+        let entry = parsed.into_entry();
         self.take_effect(&entry);
         Ok(entry)
     }

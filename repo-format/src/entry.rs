@@ -179,13 +179,19 @@ pub struct ParsedEntry {
     header: Header,
     body: Body,
     leaf: LogHash,
-    signed: Vec<u8>,
-    signature: [u8; SIGNATURE_BYTES],
 }
+
+/// A parsed entry, the bytes that its signature covers, and the signature.
+type Split<'a> = (ParsedEntry, &'a [u8], [u8; SIGNATURE_BYTES]);
 
 impl ParsedEntry {
     /// Parses an object of the log.
     pub fn parse(object: &[u8]) -> Result<Self, LayoutError> {
+        Self::split(object, leaf_hash(object)).map(|(parsed, ..)| parsed)
+    }
+
+    /// Parses an object with this leaf hash.
+    pub(crate) fn split(object: &[u8], leaf: LogHash) -> Result<Split<'_>, LayoutError> {
         within(
             object.len() as u64,
             0,
@@ -225,14 +231,8 @@ impl ParsedEntry {
         let body = Body::decode(kind, cursor.text32(BODY_BYTES_MAX, "body of the entry")?)?;
         let signature = cursor.array("signature of the entry")?;
         cursor.finish(FIELD)?;
-        let signed = object[..object.len() - SIGNATURE_BYTES].to_vec();
-        Ok(Self {
-            header,
-            body,
-            leaf: leaf_hash(object),
-            signed,
-            signature,
-        })
+        let signed = &object[..object.len() - SIGNATURE_BYTES];
+        Ok((Self { header, body, leaf }, signed, signature))
     }
 
     /// What it states.
@@ -245,26 +245,30 @@ impl ParsedEntry {
         &self.body
     }
 
-    /// Checks the signature by the stated signer.
-    ///
-    /// The result still says nothing of that signer's rights.
-    pub(crate) fn authenticate(self, repository: &RepositoryId) -> Result<Entry, BadSignature> {
+    /// Checks the signature by the stated signer, which says nothing of that
+    /// signer's rights.
+    pub(crate) fn authenticate(
+        &self,
+        signed_bytes: &[u8],
+        signature: &[u8; SIGNATURE_BYTES],
+        repository: &RepositoryId,
+    ) -> Result<(), BadSignature> {
         let repository = signing_repository(self.header.kind, repository);
-        let message = signed(&repository, &self.signed);
-        let verified = seal::verify(
-            &self.header.signer,
-            seal::LOG_ENTRY,
-            &message,
-            &self.signature,
-        );
-        if !planted(Bug::SignatureUnchecked) {
-            verified?;
+        let message = signed(&repository, signed_bytes);
+        let verified = seal::verify(&self.header.signer, seal::LOG_ENTRY, &message, signature);
+        if planted(Bug::SignatureUnchecked) {
+            return Ok(());
         }
-        Ok(Entry {
+        verified
+    }
+
+    /// The entry that it is, which only the authority may say.
+    pub(crate) fn into_entry(self) -> Entry {
+        Entry {
             header: self.header,
             body: self.body,
             leaf: self.leaf,
-        })
+        }
     }
 }
 

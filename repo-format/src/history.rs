@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use crate::authority::{Authority, GenesisError, Void};
 use crate::entry::Entry;
-use crate::ids::LogHash;
+use crate::examined::Examined;
+use crate::ids::{LogHash, RepositoryId};
 use crate::limits::LOG_GAP_END;
 use crate::merkle::{Frontier, leaf_hash};
 use crate::planted::{Bug, planted};
@@ -100,6 +101,110 @@ pub struct History {
     pub problems: Vec<LogProblem>,
     /// How it compares with what is remembered.
     pub continuity: Continuity,
+    /// How many entries are valid as the caller knew their signatures, which
+    /// were not checked again.
+    pub known: u64,
+}
+
+/// A log while its objects are judged, one after the other.
+///
+/// [`History::read`] is the short way for who has their bytes at hand. This is
+/// for who examines them elsewhere, or knows some of their signatures.
+pub struct Judging {
+    authority: Authority,
+    slots: Vec<Slot>,
+    known: u64,
+    /// The first object beyond the end, and how many there are.
+    beyond: Option<(u64, u64)>,
+}
+
+impl Judging {
+    /// Begins with the bytes of the object 0, or none. `known` is as
+    /// [`Examined::new`] says.
+    pub fn begin(genesis: &[u8], known: Option<&LogHash>) -> Result<Self, GenesisError> {
+        let (authority, entry) = Authority::begin_known(genesis, known)?;
+        Ok(Self {
+            known: u64::from(known == Some(&entry.leaf())),
+            authority,
+            slots: vec![Slot::Valid(Box::new(entry))],
+            beyond: None,
+        })
+    }
+
+    /// The repository, for which the other objects are to be examined.
+    pub fn repository(&self) -> RepositoryId {
+        self.authority.repository()
+    }
+
+    /// The number behind the last object that was judged.
+    pub fn end(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
+    /// Whether an object of this number counts. If not, it is beyond the end of
+    /// the log, and what it holds is all the same.
+    pub fn reaches(&self, number: u64) -> bool {
+        self.beyond.is_none() && number - self.end() < LOG_GAP_END
+    }
+
+    /// Judges the next object. Numbers are given ascending.
+    ///
+    /// # Panics
+    ///
+    /// If the log does not reach the number, or it is not above those before.
+    pub fn judge(&mut self, number: u64, examined: Examined) {
+        assert!(self.reaches(number), "it is no object of the log");
+        let absent = number - self.end();
+        self.slots.extend((0..absent).map(|_| Slot::Absent));
+        let (leaf, known) = (examined.leaf(), examined.is_known());
+        self.slots
+            .push(match self.authority.judge(number, examined) {
+                Ok(entry) => {
+                    self.known += u64::from(known);
+                    Slot::Valid(Box::new(entry))
+                }
+                Err(reason) => Slot::Void(reason, leaf),
+            });
+    }
+
+    /// Counts an object that the log does not reach.
+    pub fn pass_over(&mut self, number: u64) {
+        let (_, count) = self.beyond.get_or_insert((number, 0));
+        *count += 1;
+    }
+
+    /// The log. `remembered` is the leaves that a client saw before, or empty.
+    pub fn finish(self, remembered: &[LogHash]) -> History {
+        let (slots, mut problems) = (self.slots, Vec::new());
+        problems.extend(
+            self.beyond
+                .map(|(first, count)| LogProblem::Beyond { first, count }),
+        );
+        let reach = slots.len() + GAP - 1;
+        let next = next(&slots, remembered.len().min(reach));
+        let leaves = leaves(&slots, remembered, next);
+        judge(&slots, &leaves, &mut problems);
+        let continuity = compare(&slots, &leaves, remembered, &mut problems);
+        problems.sort_by_key(LogProblem::first);
+        let entries = slots
+            .into_iter()
+            .zip(0..)
+            .filter_map(|(slot, number)| match slot {
+                Slot::Valid(entry) => Some((number, *entry)),
+                Slot::Void(..) | Slot::Absent => None,
+            })
+            .collect();
+        History {
+            authority: self.authority,
+            entries,
+            leaves,
+            next: next as u64,
+            reach: reach as u64,
+            problems,
+            continuity,
+            known: self.known,
+        }
+    }
 }
 
 /// [`LOG_GAP_END`], for counting slots.
@@ -137,48 +242,17 @@ impl History {
         let genesis = genesis
             .as_ref()
             .map_or(&[][..], |(_, bytes)| bytes.as_ref());
-        let (mut authority, entry) = Authority::begin(genesis)?;
-        let mut slots = vec![Slot::Valid(Box::new(entry))];
-        let mut problems = Vec::new();
-        while let Some((number, bytes)) = objects.next() {
-            let absent = number - slots.len() as u64;
-            if absent >= LOG_GAP_END {
-                problems.push(LogProblem::Beyond {
-                    first: number,
-                    count: 1 + objects.count() as u64,
-                });
-                break;
+        let mut judging = Judging::begin(genesis, None)?;
+        let repository = judging.repository();
+        for (number, bytes) in objects {
+            if judging.reaches(number) {
+                let examined = Examined::new(bytes.as_ref(), &repository, None);
+                judging.judge(number, examined);
+            } else {
+                judging.pass_over(number);
             }
-            slots.extend((0..absent).map(|_| Slot::Absent));
-            let bytes = bytes.as_ref();
-            slots.push(match authority.admit(number, bytes) {
-                Ok(entry) => Slot::Valid(Box::new(entry)),
-                Err(reason) => Slot::Void(reason, leaf_hash(bytes)),
-            });
         }
-        let reach = slots.len() + GAP - 1;
-        let next = next(&slots, remembered.len().min(reach));
-        let leaves = leaves(&slots, remembered, next);
-        judge(&slots, &leaves, &mut problems);
-        let continuity = compare(&slots, &leaves, remembered, &mut problems);
-        problems.sort_by_key(LogProblem::first);
-        let entries = slots
-            .into_iter()
-            .zip(0..)
-            .filter_map(|(slot, number)| match slot {
-                Slot::Valid(entry) => Some((number, *entry)),
-                Slot::Void(..) | Slot::Absent => None,
-            })
-            .collect();
-        Ok(Self {
-            authority,
-            entries,
-            leaves,
-            next: next as u64,
-            reach: reach as u64,
-            problems,
-            continuity,
-        })
+        Ok(judging.finish(remembered))
     }
 
     /// Lets a writer append at `size` or above, because it knows from elsewhere,

@@ -15,7 +15,7 @@
 //! |---|---|
 //! | 1 | [`wire`] |
 //! | 2 | [`ids`], [`secret`], [`seal`] |
-//! | 3 | [`entry`], [`genesis`], [`grant`], [`attest`], [`rights`], [`merkle`], [`authority`], [`history`], [`checkpoint`] |
+//! | 3 | [`entry`], [`examined`], [`genesis`], [`grant`], [`attest`], [`rights`], [`merkle`], [`authority`], [`history`], [`checkpoint`] |
 //! | 4 | [`name`] |
 //! | 5 | [`bundle`], [`slot`], [`key_file`] |
 //! | 6 | [`pack`], [`directory`], [`coding`] |
@@ -35,6 +35,7 @@ pub mod coding;
 pub mod commit;
 pub mod directory;
 pub mod entry;
+pub mod examined;
 pub mod genesis;
 pub mod grant;
 pub mod history;

@@ -41,6 +41,10 @@ pub enum Bug {
     ReachUnchecked,
     /// A log entry's signature is not verified.
     SignatureUnchecked,
+    /// A signature that is known counts for whatever stands at its number.
+    KnownByNumber,
+    /// Verification believes what the client knows of signatures.
+    KnownBelieved,
     /// A key may sign entries of every kind.
     RightUnchecked,
     /// A key never expires.
@@ -105,7 +109,7 @@ pub fn planted(bug: Bug) -> bool {
 }
 
 #[cfg(feature = "planted-bugs")]
-const ALL: [Bug; 30] = [
+const ALL: [Bug; 32] = [
     Bug::FileUnsynced,
     Bug::DirectoryUnsynced,
     Bug::AnchorUnsynced,
@@ -120,6 +124,8 @@ const ALL: [Bug; 30] = [
     Bug::JournalUnchecked,
     Bug::ReachUnchecked,
     Bug::SignatureUnchecked,
+    Bug::KnownByNumber,
+    Bug::KnownBelieved,
     Bug::RightUnchecked,
     Bug::ExpiryIgnored,
     Bug::RevocationIgnored,

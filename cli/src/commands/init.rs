@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use indelible_engine::keys::{NewRepository, generate_passphrase};
-use indelible_engine::log;
+use indelible_engine::log::{self, Signed};
 use indelible_engine::store::LocalStore;
 use indelible_format::genesis::ChunkerParameters;
 use indelible_format::slot::Cost;
@@ -66,7 +66,7 @@ fn refuse_existing(context: &Context, place: &Path) -> Result<(), Failure> {
     let store = LocalStore::open(place, context.env.entropy.clone());
     let found = store.is_ok_and(|store| {
         !matches!(
-            log::read(&store, &[]),
+            log::read(&store, &[], &Signed::default()),
             Err(log::LogError::NoRepository { .. })
         )
     });

@@ -6,15 +6,18 @@
 //! counts, so that a thief who can change one of them gains nothing while
 //! another holds.
 
+use std::borrow::Cow;
+
 use indelible_format::checkpoint::Checkpoint;
 use indelible_format::history::{Continuity, History, LogProblem};
 use indelible_format::ids::{LogHash, RepositoryId};
 use indelible_format::key_file::KeyFile;
+use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
 
 use super::OpenError;
 use crate::keys::UnlockError;
-use crate::log;
+use crate::log::{self, LogError, Signed};
 use crate::pin::{Accepted, Pin};
 use crate::state::{RepositoryState, State};
 use crate::store::ReadStore;
@@ -130,6 +133,37 @@ pub struct SeenLog {
     pub accepted: Accepted,
     /// What the client keeps of the repository, if it keeps anything.
     pub state: Option<RepositoryState>,
+    /// What the log was held against.
+    pub held_against: Against,
+}
+
+/// What a client knew of a log when it read it.
+#[derive(Debug, Clone, Default)]
+pub struct Against {
+    /// The leaves that it remembered.
+    remembered: Vec<LogHash>,
+    /// Size and root at which its key file was issued.
+    issued: Option<(u64, LogHash)>,
+}
+
+impl Against {
+    /// Reads the log, and compares it.
+    fn read<S: ReadStore + ?Sized>(
+        &self,
+        store: &S,
+        signed: &Signed,
+    ) -> Result<(History, Freshness), LogError> {
+        let history = log::read(store, &self.remembered, signed)?;
+        let issued = self
+            .issued
+            .map(|(size, root)| compare(&history, size, &root));
+        let freshness = Freshness {
+            memory: history.continuity,
+            key_file: issued.unwrap_or(Continuity::Unpinned),
+            pin: Continuity::Unpinned,
+        };
+        Ok((history, freshness))
+    }
 }
 
 impl SeenLog {
@@ -144,6 +178,28 @@ impl SeenLog {
             .problems
             .iter()
             .filter(|problem| !self.accepted.covers(problem))
+    }
+
+    /// The log with every signature checked: as it is, if this client knew none
+    /// of them, and else read and judged anew. What it knew is then set right, in
+    /// case that it was wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`].
+    pub fn rechecked<S: ReadStore + ?Sized>(&self, store: &S) -> Result<Cow<'_, Self>, LogError> {
+        if self.history.known == 0 || planted(Bug::KnownBelieved) {
+            return Ok(Cow::Borrowed(self));
+        }
+        let (history, freshness) = self.held_against.read(store, &Signed::default())?;
+        if let Some(state) = &self.state {
+            state.keep_signed(&history);
+        }
+        Ok(Cow::Owned(Self {
+            history,
+            freshness,
+            ..self.clone()
+        }))
     }
 
     /// How the log compares when it is held against a pin too.
@@ -224,11 +280,17 @@ pub fn read_log<S: ReadStore + ?Sized>(
         .flatten();
     let stated = key_file.map(|file| file.repository);
     let expected = stated.or(known);
-    let mut remembered = Vec::new();
+    let (mut remembered, mut signed) = (Vec::new(), Signed::default());
     if let (Some(state), Some(id)) = (state, expected) {
-        remembered = state.repository(&id).leaves()?;
+        let state = state.repository(&id);
+        remembered = state.leaves()?;
+        signed = state.signed(&remembered);
     }
-    let history = log::read(store, &remembered)?;
+    let held_against = Against {
+        remembered,
+        issued: key_file.map(|file| (file.size, file.root)),
+    };
+    let (history, freshness) = held_against.read(store, &signed)?;
     let found = history.authority.repository();
     if let Some(stated) = stated.filter(|&id| id != found) {
         return Err(UnlockError::OtherRepository { stated, found }.into());
@@ -236,20 +298,16 @@ pub fn read_log<S: ReadStore + ?Sized>(
     if let Some(remembered) = expected.filter(|&id| id != found) {
         return Err(OpenError::Exchanged { remembered, found });
     }
-    let issued = key_file.map(|file| compare(&history, file.size, &file.root));
     let state = state.map(|state| state.repository(&found));
     Ok(SeenLog {
-        freshness: Freshness {
-            memory: history.continuity,
-            key_file: issued.unwrap_or(Continuity::Unpinned),
-            pin: Continuity::Unpinned,
-        },
+        freshness,
         accepted: state
             .as_ref()
             .map(RepositoryState::accepted)
             .unwrap_or_default(),
         history,
         state,
+        held_against,
     })
 }
 

@@ -1,8 +1,8 @@
 //! Attacks on the log, by whoever may create, overwrite, remove or roll back its
 //! objects, and by thieves of keys.
 //!
-//! Each is met by clients that know nothing, that remember the log, and whose
-//! key file pins it. What they must find is computed by a model of SPEC 3 that
+//! Each is met by clients that know nothing, that remember the log, that also know
+//! its signatures, and whose key file pins it. What they must find is computed by a model of SPEC 3 that
 //! knows what the attack did ([`model`]); the table of what is void, refused or
 //! shown, and why, is [`forgery`]. After each, the next snapshot must commit,
 //! and everything that is intact restore byte for byte.

@@ -13,12 +13,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use indelible_engine::cancel::Cancel;
 use indelible_engine::env::Env;
 use indelible_engine::keys::Credential;
-use indelible_engine::log;
+use indelible_engine::log::{self, Signed};
 use indelible_engine::pack::SealedDirectory;
 use indelible_engine::pin::Accepted;
 use indelible_engine::progress::Silent;
 use indelible_engine::read::Reader;
-use indelible_engine::repository::{Freshness, Listings, OpenError, Repository, SeenLog};
+use indelible_engine::repository::{Against, Freshness, Listings, OpenError, Repository, SeenLog};
 use indelible_engine::restore::Restore;
 use indelible_engine::state::State;
 use indelible_engine::store::{MemoryStore, ObjectKey};
@@ -257,7 +257,7 @@ impl Oracle {
         store: &MemoryStore,
         remembered: &[LogHash],
     ) -> Result<(History, Report), log::LogError> {
-        let history = log::read(store, remembered)?;
+        let history = log::read(store, remembered, &Signed::default())?;
         let seen = SeenLog {
             freshness: Freshness {
                 memory: history.continuity,
@@ -267,6 +267,7 @@ impl Oracle {
             history: history.clone(),
             accepted: Accepted::default(),
             state: None,
+            held_against: Against::default(),
         };
         let env = Env::replayable(0, START_UNIX_MS);
         let report = verify::packs(store, &seen, &Terms::default(), &env, &Silent)

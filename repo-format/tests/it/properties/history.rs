@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use indelible_format::history::{Continuity, History, LogProblem};
-use indelible_format::ids::LogHash;
+use indelible_format::authority::Authority;
+use indelible_format::examined::Examined;
+use indelible_format::history::{Continuity, History, Judging, LogProblem};
+use indelible_format::ids::{LogHash, RepositoryId};
 use indelible_format::merkle::leaf_hash;
 use indelible_format::rights::Rights;
 use proptest::collection::btree_map;
@@ -40,6 +42,58 @@ fn reported(problems: &[LogProblem]) -> BTreeSet<u64> {
             other => other.first()..=other.first(),
         })
         .collect()
+}
+
+/// A signature that is known spares that very object the check, and no other.
+///
+/// Method: each entry of a log with a bit of its signature inverted. Who knows
+/// nothing, or the intact entry's leaf, finds it void; who says that it knows the
+/// inverted one's takes it, and counts it. The intact log is the same to who
+/// knows all its leaves.
+#[test]
+fn a_known_signature_is_that_of_one_object() {
+    let log = nine();
+    let intact = read(&log.objects, &[]);
+    let leaves = &intact.leaves;
+    let judged = |objects: &Objects, known: &dyn Fn(usize) -> Option<LogHash>| {
+        let mut judging = Judging::begin(&objects[0].1, known(0).as_ref()).unwrap();
+        let repository = judging.repository();
+        for (at, (number, object)) in objects.iter().enumerate().skip(1) {
+            let examined = Examined::new(object, &repository, known(at).as_ref());
+            judging.judge(*number, examined);
+        }
+        judging.finish(&[])
+    };
+    let knowing = judged(&log.objects, &|at| Some(leaves[at]));
+    assert_eq!(knowing.known, 9);
+    assert_eq!((&knowing.leaves, knowing.problems.len()), (leaves, 0));
+    assert_eq!(intact.known, 0);
+    for at in 1..9 {
+        let mut objects = log.objects.clone();
+        *objects[at].1.last_mut().unwrap() ^= 1;
+        let expected = read(&objects, &[]);
+        for known in [None, Some(leaves[at])] {
+            let found = judged(&objects, &|other| known.filter(|_| other == at));
+            assert_eq!(found.problems, expected.problems, "{at}");
+            assert_eq!(found.known, 0);
+        }
+        let leaf = leaf_hash(&objects[at].1);
+        let deceived = judged(&objects, &|other| (other == at).then_some(leaf));
+        assert!(deceived.entries.contains_key(&(at as u64)));
+        assert_eq!(deceived.known, 1);
+    }
+}
+
+/// What was examined for one repository is judged in no other.
+///
+/// Method: judge an entry of one log in another's.
+#[test]
+#[should_panic(expected = "the repository that it was examined for")]
+fn an_examined_object_stays_in_its_repository() {
+    let log = nine();
+    let (mut authority, _) = Authority::begin(&log.objects[0].1).unwrap();
+    let other = RepositoryId([7; 32]);
+    let _ = authority.judge(1, Examined::new(&log.objects[1].1, &other, None));
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -26,14 +26,17 @@ pub(super) enum Client {
     Fresh,
     /// All 50 leaves.
     Remembering,
+    /// All 50 leaves, and that their entries are rightly signed.
+    Knowing,
     /// What a key file pins: a size and its root.
     Pinned(u64),
 }
 
 impl Client {
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Fresh,
         Self::Remembering,
+        Self::Knowing,
         Self::Pinned(20),
         Self::Pinned(SIZE),
     ];
@@ -151,12 +154,14 @@ impl<'a> Meeting<'a> {
     pub(super) fn new(world: World<'a>, client: Client, what: &str, restore_every: u64) -> Self {
         let sample = world.sample;
         let credential = match client {
-            Client::Fresh | Client::Remembering => sample.fixture.recovery.clone(),
+            Client::Fresh | Client::Remembering | Client::Knowing => {
+                sample.fixture.recovery.clone()
+            }
             Client::Pinned(size) => sample.pinned(size),
         };
-        let remembers = client == Client::Remembering;
+        let remembers = matches!(client, Client::Remembering | Client::Knowing);
         Self {
-            state: remembers.then(|| remembering(sample)),
+            state: remembers.then(|| remembering(sample, client)),
             remembered: if remembers {
                 sample.leaves.clone()
             } else {
@@ -369,7 +374,7 @@ impl<'a> Meeting<'a> {
 }
 
 /// The state of a client that saw the whole log.
-fn remembering(sample: &Sample) -> (State, TempDir) {
+fn remembering(sample: &Sample, client: Client) -> (State, TempDir) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let state = State::open(directory.path()).expect("the directory is ours");
     let id = sample.fixture.open().id();
@@ -378,5 +383,9 @@ fn remembering(sample: &Sample) -> (State, TempDir) {
         .remember(&sample.leaves)
         .and_then(|()| state.remember_location(&sample.store().location(), &id))
         .expect("the directory is ours");
+    if client == Client::Knowing {
+        let repository = sample.fixture.open();
+        state.repository(&id).keep_signed(repository.history());
+    }
     (state, directory)
 }
