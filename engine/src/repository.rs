@@ -8,6 +8,7 @@
 //! [`continuity`]: Repository::continuity
 
 mod listings;
+mod opened;
 mod seen;
 mod snapshots;
 mod trial;
@@ -20,8 +21,9 @@ use indelible_format::history::{Continuity, History};
 use indelible_format::ids::{CommitId, RecordId, RepositoryId, SignerId};
 use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
-use indelible_format::seal::signer_of;
+use indelible_format::seal::{self, signer_of};
 use indelible_format::wire::LayoutError;
+use zeroize::Zeroizing;
 
 use crate::env::Env;
 pub use crate::keys::Forbidden;
@@ -228,13 +230,21 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
     ///
     /// [`FactsError`].
     pub fn facts(&self, signer: &SignerId) -> Result<Option<GrantFacts>, FactsError> {
+        let plain = self.unseal_facts(signer)?;
+        Ok(plain.map(|plain| GrantFacts::decode(&plain)).transpose()?)
+    }
+
+    fn unseal_facts(
+        &self,
+        signer: &SignerId,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, seal::OpenError> {
         let grant = self.seen.history.authority.grant(signer);
         let facts = grant.and_then(|grant| grant.facts.as_ref().map(|facts| (grant, facts)));
         let (Some((grant, facts)), Some(verify)) = (facts, &self.key.verify) else {
             return Ok(None);
         };
         facts
-            .open(
+            .unseal(
                 &self.id(),
                 &grant.commit,
                 signer,

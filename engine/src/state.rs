@@ -1,12 +1,12 @@
 //! What a client keeps to itself: which repository stood where, the log that it
-//! saw, which of its entries were rightly signed, packs of runs that died, and
-//! copies of pack directories.
+//! saw, which of its entries were rightly signed, what was sealed in them, packs
+//! of runs that died, and copies of pack directories.
 //!
 //! Losing all of it loses no data: a client then can't tell a rollback that
 //! happened before, and reads and computes more once. What it holds is trusted
 //! as far as the machine is, and no further than it must be: directory copies are
-//! opened and checked like those in the store, and journalled packs are hashed
-//! before they are adopted.
+//! opened and checked like those in the store, journalled packs are hashed before
+//! they are adopted, and what was sealed stays so under the reader's own key.
 //!
 //! Every file is written under another name, synced, and renamed into place, so
 //! a crash leaves the old or the new one. Writers of one state take turns by a
@@ -24,10 +24,12 @@ use crate::pin::{Accepted, PIN_BYTES_MAX};
 
 mod chunk_lists;
 mod journal;
+mod opened;
 mod signed;
 
 pub use chunk_lists::{ChunkLists, ListFile, ListWriter, StreamList};
 pub use journal::{Journal, JournalledPack};
+pub use opened::OPENED_BYTES_MAX;
 
 const LOG_MAGIC: &[u8] = b"INDLPIN1";
 

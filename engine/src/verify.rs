@@ -18,7 +18,8 @@
 //! the report says whom a problem harms at least, or perhaps.
 //!
 //! This module never repairs and never writes to the store. It takes nothing on
-//! the word of what the client keeps: signatures that it knew are checked again.
+//! the word of what the client keeps: signatures that it knew are checked again,
+//! and manifests are opened.
 
 mod extent;
 mod log;

@@ -4,6 +4,8 @@
 //! copied without a key. Reach and manifest are sealed and bound to the commit,
 //! so neither can be moved to another entry.
 
+use zeroize::Zeroizing;
+
 use crate::ids::{CommitId, DomainId, PackId, RecordId, RepositoryId, SealingKey};
 use crate::limits::{
     COMMIT_BYTES_MAX, COMMIT_PACKS_MAX, MANIFEST_BYTES_MAX, PACK_BYTES_MAX, REACH_BYTES_MAX,
@@ -196,10 +198,20 @@ impl CommitBody {
         meta_private: &SecretKey,
         psk: &SecretKey,
     ) -> Result<Manifest, CommitError> {
+        let plain = self.unseal_manifest(binding, meta_private, psk)?;
+        Ok(Manifest::decode(&plain)?)
+    }
+
+    /// Opens the manifest's bytes with the verify right.
+    pub fn unseal_manifest(
+        &self,
+        binding: &Binding,
+        meta_private: &SecretKey,
+        psk: &SecretKey,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let bound = binding.encode();
         let key = seal::unwrap(meta_private, psk, MANIFEST_KEY, &bound, &self.manifest_key)?;
-        let plain = seal::open(&key, MANIFEST, &bound, &self.manifest)?;
-        Ok(Manifest::decode(&plain)?)
+        seal::open(&key, MANIFEST, &bound, &self.manifest)
     }
 
     /// The body's bytes.

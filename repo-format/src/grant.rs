@@ -136,16 +136,23 @@ impl SealedFacts {
         meta_private: &SecretKey,
         psk: &SecretKey,
     ) -> Result<GrantFacts, FactsError> {
-        let bound = bound(repository, commit, subject);
-        let key = seal::unwrap(
-            meta_private,
-            psk,
-            GRANT_FACTS_KEY,
-            &bound,
-            &self.wrapped_key,
-        )?;
-        let plain: Zeroizing<Vec<u8>> = seal::open(&key, GRANT_FACTS, &bound, &self.sealed)?;
+        let plain = self.unseal(repository, commit, subject, meta_private, psk)?;
         Ok(GrantFacts::decode(&plain)?)
+    }
+
+    /// Opens the bytes of the facts with the verify right.
+    pub fn unseal(
+        &self,
+        repository: &RepositoryId,
+        commit: &CommitId,
+        subject: &SignerId,
+        meta_private: &SecretKey,
+        psk: &SecretKey,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let bound = bound(repository, commit, subject);
+        let label = GRANT_FACTS_KEY;
+        let key = seal::unwrap(meta_private, psk, label, &bound, &self.wrapped_key)?;
+        seal::open(&key, GRANT_FACTS, &bound, &self.sealed)
     }
 }
 

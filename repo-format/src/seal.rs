@@ -40,6 +40,8 @@ pub const MANIFEST_KEY: Label = Label("indelible v1 manifest key");
 pub const GRANT_FACTS_KEY: Label = Label("indelible v1 grant facts key");
 /// A part of a list of chunks that a client keeps to itself; no object holds one.
 pub const CHUNK_LIST: Label = Label("indelible v1 client chunk list");
+/// What a client keeps to itself of what it opened; in no repository.
+pub const OPENED: Label = Label("indelible v1 client opened");
 /// A signed log entry.
 pub const LOG_ENTRY: Label = Label("indelible v1 log entry");
 

@@ -43,7 +43,7 @@ impl fmt::Debug for SecretKey {
 }
 
 /// `derive(context, material, 32)` of SPEC 2.3.
-fn derive(context: &'static str, material: [&[u8]; 2]) -> SecretKey {
+fn derive<const PARTS: usize>(context: &'static str, material: [&[u8]; PARTS]) -> SecretKey {
     let mut hasher = blake3::Hasher::new_derive_key(context);
     for part in material {
         hasher.update(part);
@@ -102,12 +102,18 @@ pub fn reach_key(index_key: &SecretKey, salt: &[u8; 32]) -> SecretKey {
 /// The key of one part of a list of chunks that a client keeps to itself. Only
 /// who cuts with the gear key can make one that opens.
 pub fn chunk_list_key(gear_key: &SecretKey, salt: &[u8; 32], part: u64) -> SecretKey {
-    let mut material = [0; 40];
-    material[..32].copy_from_slice(salt);
-    material[32..].copy_from_slice(&part.to_le_bytes());
     derive(
         "indelible v1 client chunk list key",
-        [&gear_key.0, &material],
+        [&gear_key.0, salt, &part.to_le_bytes()],
+    )
+}
+
+/// The key under which a reader keeps to itself what it opened with its meta
+/// private key and the repository secret. `salt` is fresh each time.
+pub fn opened_key(meta_private: &SecretKey, psk: &SecretKey, salt: &[u8; 32]) -> SecretKey {
+    derive(
+        "indelible v1 client opened key",
+        [&meta_private.0, &psk.0, salt],
     )
 }
 
@@ -153,6 +159,9 @@ mod tests {
             index_key(&master, &a),
             directory_key(&master, &[0; 32]),
             reach_key(&master, &[0; 32]),
+            opened_key(&master, &master, &[0; 32]),
+            opened_key(&master, &master, &[1; 32]),
+            opened_key(&master, &SecretKey::new([8; 32]), &[0; 32]),
         ];
         for (i, one) in keys.iter().enumerate() {
             assert!(keys[i + 1..].iter().all(|other| other != one));

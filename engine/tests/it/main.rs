@@ -10,6 +10,7 @@ mod golden;
 mod journal;
 mod keys;
 mod log_append;
+mod known;
 mod log_junk;
 mod log_races;
 mod pack;
