@@ -1,55 +1,186 @@
 //! Which chunks a writer's domain has, and where.
 //!
 //! A chunk counts as present only if an authentic directory lists it, in a pack
-//! that a valid, trusted snapshot entry of the domain lists, or that the
-//! writer's own journal names (SPEC 6.4). The index is rebuilt from directories
-//! and trusted for nothing else: a place that turns out wrong costs a look.
+//! that counts: one that a valid, trusted snapshot entry of the domain lists, or
+//! that the writer's own journal names, and that the store has (SPEC 6.4). Which
+//! packs those are is the caller's to say.
+//!
+//! A client with a state keeps the index there, as sorted files called segments,
+//! each of which covers some packs: so a run opens the directories of the packs
+//! that are new to it, and no others, and memory holds 40 bytes a pack and one
+//! number for each 292 chunks. The segments are trusted for nothing. Each hit is
+//! looked up in the pack's directory, which opens under the domain's index key,
+//! and only the whole id counts. A segment that is wrong, torn, old or hostile
+//! costs a look, or hides a chunk, which is then stored again; it can't make a
+//! place. Segments may cover packs that count no more; their hits are passed over.
+//!
+//! Of several places of a chunk the first counts, by the order of the packs and
+//! then by number. So the answer is the same whatever segments there are, and the
+//! same without any.
+//!
+//! This module never asks whether a pack is there, and writes nothing but
+//! segments.
 
-use std::collections::HashMap;
+mod cover;
+mod directories;
+mod memory;
+mod merge;
+mod opened;
+mod segment;
 
-use indelible_format::directory::Directory;
-use indelible_format::ids::{ChunkId, PackId};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use indelible_format::ids::ChunkId;
 use indelible_format::places::Place;
+use indelible_format::planted::{Bug, planted};
 
-/// Chunks by id, in memory.
-#[derive(Debug, Default)]
-pub struct Index {
-    packs: Vec<PackId>,
-    chunks: HashMap<ChunkId, (u32, u16)>,
+use crate::state::Segments;
+use cover::{Cover, Covering};
+pub use directories::{CountedPack, Directories, DomainDirectories};
+use memory::InMemory;
+use opened::{Chunks, Opened};
+use segment::{Lost, key_of};
+
+/// In place of a rank: the pack does not count.
+const NO_PACK: u32 = u32::MAX;
+
+/// A rank, or a number in a segment, as a place in a list.
+fn at(rank: u32) -> usize {
+    usize::try_from(rank).expect("a u32 fits a usize")
 }
 
-impl Index {
-    /// An empty index.
-    pub fn new() -> Self {
-        Self::default()
-    }
+const UNOPENED: u8 = 0;
+const OPENED: u8 = 1;
+const USELESS: u8 = 2;
 
-    /// Adds the chunks of a pack. A chunk that is known already keeps its place.
-    pub fn add(&mut self, pack: PackId, directory: &Directory) {
-        let slot =
-            u32::try_from(self.packs.len()).expect("a log lists fewer packs than a u32 counts");
-        self.packs.push(pack);
-        for (record, number) in directory.records.iter().zip(0_u16..) {
-            self.chunks.entry(record.id).or_insert((slot, number));
+/// Chunks by id. May be asked by several threads at once.
+pub struct Index<'d> {
+    /// The packs that count; a pack's place here is its rank.
+    packs: Vec<CountedPack>,
+    /// What came of opening each: an answer must not change while a run lives.
+    tried: Vec<AtomicU8>,
+    coverings: Vec<Covering>,
+    memory: InMemory,
+    directories: Box<dyn Directories + 'd>,
+    opened: Mutex<Opened>,
+    lost: AtomicBool,
+}
+
+impl<'d> Index<'d> {
+    /// The index of these packs, in the order in which their places count. The
+    /// directories of those that no segment covers are opened, and segments for
+    /// them are kept; without segments, everything is kept in memory.
+    pub fn open(
+        packs: Vec<CountedPack>,
+        segments: Option<&Segments>,
+        directories: Box<dyn Directories + 'd>,
+    ) -> Self {
+        let (coverings, memory) = Cover::new(segments, &packs, &*directories).run();
+        Self {
+            tried: packs.iter().map(|_| AtomicU8::new(UNOPENED)).collect(),
+            packs,
+            coverings,
+            memory,
+            directories,
+            opened: Mutex::default(),
+            lost: AtomicBool::new(false),
         }
     }
 
-    /// Where a chunk lies.
+    /// Where a chunk lies. The answer for an id stays the same while this index
+    /// lives, until [`is_lost`](Self::is_lost): then there is none for any.
     pub fn get(&self, id: &ChunkId) -> Option<Place> {
-        let &(slot, number) = self.chunks.get(id)?;
+        if self.is_lost() {
+            return None;
+        }
+        let place = self.find(id);
+        if let Err(Lost) = place {
+            self.lost.store(true, Ordering::Release);
+        }
+        let (rank, number) = place.ok()??;
         Some(Place {
-            pack: self.packs[usize::try_from(slot).expect("a u32 fits a usize")],
+            pack: self.packs[at(rank)].id,
             number,
         })
     }
 
-    /// How many chunks.
-    pub fn len(&self) -> usize {
-        self.chunks.len()
+    /// Whether something that was read before could not be read again: the disk
+    /// of the state or the store fails, so that answers given can't be repeated. A
+    /// run must not commit what it has built on them.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+    fn find(&self, id: &ChunkId) -> Result<Option<(u32, u16)>, Lost> {
+        let in_memory = self.memory.get(id);
+        let mut hits: Vec<(u32, u16)> = in_memory.into_iter().collect();
+        let key = key_of(id);
+        for Covering { segment, ranks } in &self.coverings {
+            segment.find(key, |record| {
+                let rank = ranks.get(at(record.pack)).copied();
+                let counted = rank.filter(|rank| *rank != NO_PACK);
+                hits.extend(counted.map(|rank| (rank, record.number)));
+            })?;
+        }
+        hits.sort_unstable();
+        for hit in hits {
+            // What is in memory was read from its directory by this very run.
+            if in_memory == Some(hit) || self.confirms(hit, id)? {
+                return Ok(Some(hit));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the pack's directory has this id at this number.
+    fn confirms(&self, (rank, number): (u32, u16), id: &ChunkId) -> Result<bool, Lost> {
+        let chunks = self.chunks(rank)?;
+        let listed = chunks.is_some_and(|chunks| chunks.get(usize::from(number)) == Some(id));
+        Ok(listed || planted(Bug::IndexUnconfirmed))
+    }
+
+    /// The chunks of a pack, unless its directory does not open.
+    fn chunks(&self, rank: u32) -> Result<Option<Chunks>, Lost> {
+        let tried = &self.tried[at(rank)];
+        if tried.load(Ordering::Acquire) == USELESS {
+            return Ok(None);
+        }
+        if let Some(chunks) = self.opened().get(rank) {
+            return Ok(Some(chunks));
+        }
+        let chunks = self.directories.chunks(&self.packs[at(rank)]);
+        let now = if chunks.is_some() { OPENED } else { USELESS };
+        match tried.compare_exchange(UNOPENED, now, Ordering::AcqRel, Ordering::Acquire) {
+            // Another thread that tried at the same time decides.
+            Err(USELESS) => return Ok(None),
+            Err(OPENED) if chunks.is_none() => return Err(Lost),
+            _ => {}
+        }
+        Ok(chunks.map(|chunks| {
+            let chunks = Chunks::from(chunks);
+            self.opened().put(rank, Chunks::clone(&chunks));
+            chunks
+        }))
+    }
+
+    fn opened(&self) -> std::sync::MutexGuard<'_, Opened> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Index<'_> {
+    /// An index of nothing.
+    fn default() -> Self {
+        Self::open(Vec::new(), None, Box::new(Nothing))
+    }
+}
+
+/// No directories.
+struct Nothing;
+
+impl Directories for Nothing {
+    fn chunks(&self, _: &CountedPack) -> Option<Vec<ChunkId>> {
+        None
     }
 }

@@ -11,8 +11,9 @@
 //! |---|---|
 //! | ground | [`mod@env`], [`progress`], [`cancel`] |
 //! | objects | [`store`] |
-//! | nouns of the repository | [`log`], [`keys`], [`pack`], [`tree`], [`index`] |
-//! | what is kept of a log | [`pin`], [`state`] |
+//! | nouns of the repository | [`log`], [`keys`], [`pack`], [`tree`] |
+//! | what is kept of a log, and by a client | [`pin`], [`state`] |
+//! | which chunks a writer has | [`index`] |
 //! | cutting | [`chunker`], [`past`] |
 //! | reading | [`read`] |
 //! | a repository, opened | [`repository`] |

@@ -9,6 +9,8 @@
 //!
 //! This module knows a pack, and neither snapshots nor the log.
 
+mod kept;
+
 use indelible_format::coding::{Class, Coding};
 use indelible_format::directory::{Directory, DirectoryError, Record};
 use indelible_format::ids::{ChunkId, PackId};
@@ -89,6 +91,8 @@ pub struct FinishedPack {
     pub sha256: [u8; 32],
     /// Where its sealed directory begins, bytes.
     pub directory_at: usize,
+    /// Binds a copy of the directory to the pack.
+    copy_tag: kept::Tag,
 }
 
 impl PackBuilder {
@@ -184,11 +188,14 @@ impl PackBuilder {
         bytes.extend_from_slice(&directory);
         bytes.extend_from_slice(&encode_trailer(directory.len()));
         let sha256 = Sha256::digest(&bytes).into();
+        let id = PackId::of(&bytes);
+        let copy_tag = kept::tag(&self.index_key, &id, &bytes[..HEADER_BYTES], &directory);
         FinishedPack {
-            id: PackId::of(&bytes),
+            id,
             bytes,
             sha256,
             directory_at,
+            copy_tag,
         }
     }
 }
@@ -210,18 +217,6 @@ fn encrypt(keys: &PackKeys, number: usize, chunk: CodedChunk) -> (Record, Vec<u8
     (record, stored)
 }
 
-impl FinishedPack {
-    /// Its header and sealed directory, in the form that clients keep copies in.
-    pub fn directory_copy(&self) -> Vec<u8> {
-        let end = self.bytes.len() - TRAILER_BYTES;
-        [
-            &self.bytes[..HEADER_BYTES],
-            &self.bytes[self.directory_at..end],
-        ]
-        .concat()
-    }
-}
-
 /// Why a pack's directory can't be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -241,6 +236,9 @@ pub enum PackError {
     /// It states another repository or domain than it should.
     #[error("the pack belongs to another repository or domain")]
     Foreign,
+    /// A kept copy is damaged, or another pack's.
+    #[error("the kept copy is not the one of this pack's directory")]
+    Copy,
 }
 
 /// A pack's header and sealed directory, unchecked.
@@ -321,20 +319,6 @@ impl SealedDirectory {
         )
     }
 
-    /// Takes a kept copy apart, for a pack of this length.
-    ///
-    /// # Errors
-    ///
-    /// [`PackError`].
-    pub fn of_copy(copy: &[u8], len: u32) -> Result<Self, PackError> {
-        let (header, sealed) = copy
-            .split_at_checked(HEADER_BYTES)
-            .ok_or(PackError::Trailer(LayoutError::Truncated {
-                field: "copy of a directory",
-            }))?;
-        Self::from_parts(header, sealed.to_vec(), len.into())
-    }
-
     fn from_parts(header: &[u8], sealed: Vec<u8>, len: u64) -> Result<Self, PackError> {
         let header = header
             .first_chunk()
@@ -352,9 +336,9 @@ impl SealedDirectory {
         })
     }
 
-    /// The form that clients keep copies in.
-    pub fn copy(&self) -> Vec<u8> {
-        [&self.header.encode()[..], &self.sealed].concat()
+    /// Length of header and sealed directory, bytes.
+    pub fn size_bytes(&self) -> usize {
+        HEADER_BYTES + self.sealed.len()
     }
 
     /// What the header says; nothing of it is checked.

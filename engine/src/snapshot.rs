@@ -407,7 +407,7 @@ fn store<S: AppendStore + ?Sized>(
     repository: &Repository<'_, S>,
     input: Input,
     lists: Option<ListWriter>,
-    prepared: &mut Prepared,
+    prepared: &mut Prepared<'_>,
     job: Job<'_>,
 ) -> Result<Stored, SnapshotRunError> {
     let key = repository.key();

@@ -26,10 +26,12 @@ mod chunk_lists;
 mod journal;
 mod opened;
 mod signed;
+mod segments;
 
 pub use chunk_lists::{ChunkLists, ListFile, ListWriter, StreamList};
 pub use journal::{Journal, JournalledPack};
 pub use opened::OPENED_BYTES_MAX;
+pub use segments::{SegmentDraft, SegmentFile, SegmentName, Segments, Turn};
 
 const LOG_MAGIC: &[u8] = b"INDLPIN1";
 

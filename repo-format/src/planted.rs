@@ -37,6 +37,10 @@ pub enum Bug {
     YoungestCounts,
     /// A journalled pack is adopted without a look at its bytes.
     JournalUnchecked,
+    /// A kept copy of a directory counts for any pack.
+    CopyUnbound,
+    /// What the index's files say is not looked up in a directory.
+    IndexUnconfirmed,
     /// Reused packs are not looked for before an entry is signed.
     ReachUnchecked,
     /// A log entry's signature is not verified.
@@ -122,6 +126,8 @@ const ALL: [Bug; 32] = [
     Bug::PackFailureIgnored,
     Bug::YoungestCounts,
     Bug::JournalUnchecked,
+    Bug::CopyUnbound,
+    Bug::IndexUnconfirmed,
     Bug::ReachUnchecked,
     Bug::SignatureUnchecked,
     Bug::KnownByNumber,

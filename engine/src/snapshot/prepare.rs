@@ -5,7 +5,7 @@
 //! a pack that was destroyed is stored anew rather than leaned on. Packs of dead
 //! runs are read whole and hashed before they are adopted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use indelible_format::commit::NewPack;
 use indelible_format::ids::{CommitId, PackId};
@@ -15,16 +15,16 @@ use indelible_format::secret::SecretKey;
 use sha2::{Digest as _, Sha256};
 
 use super::SnapshotRunError;
-use crate::index::Index;
-use crate::pack::{OpenPack, PackError, SealedDirectory};
+use crate::index::{CountedPack, DomainDirectories, Index};
+use crate::pack::SealedDirectory;
 use crate::progress::{Note, Progress};
 use crate::repository::{Listings, Repository};
 use crate::state::Journal;
 use crate::store::{AppendStore, Area, Listed, ObjectKey, ReadStore};
 
 /// What a snapshot begins with.
-pub(super) struct Prepared {
-    pub(super) index: Index,
+pub(super) struct Prepared<'s> {
+    pub(super) index: Index<'s>,
     pub(super) listings: Listings,
     /// Packs of dead runs, by id.
     pub(super) adopted: HashMap<PackId, NewPack>,
@@ -34,11 +34,11 @@ pub(super) struct Prepared {
     pub(super) journal: Option<Journal>,
 }
 
-pub(super) fn prepare<S: AppendStore + ?Sized>(
-    repository: &Repository<'_, S>,
+pub(super) fn prepare<'s, S: AppendStore + ?Sized>(
+    repository: &Repository<'s, S>,
     commit: &CommitId,
     progress: &dyn Progress,
-) -> Result<Prepared, SnapshotRunError> {
+) -> Result<Prepared<'s>, SnapshotRunError> {
     let key = repository.key();
     let index_key = &key
         .write
@@ -46,34 +46,30 @@ pub(super) fn prepare<S: AppendStore + ?Sized>(
         .ok_or(SnapshotRunError::NoWrite { held: key.rights() })?
         .index;
     let listings = trusted_listings(repository);
-    let sizes = pack_sizes(repository.store())?;
-    let mut index = Index::new();
-    let mut listed: Vec<_> = listings
-        .packs()
-        .filter(|listed| listed.domain == key.domain)
-        .collect();
-    listed.sort_by_key(|listed| (listed.entry, listed.place));
-    for listed in listed {
-        let present = sizes.get(&listed.pack.id) == Some(&u64::from(listed.pack.len));
-        // A directory that does not open lists nothing that may be leaned on;
-        // verify reports it.
-        if let (true, Ok(pack)) = (present, open_directory(repository, &listed.pack, index_key)) {
-            index.add(listed.pack.id, &pack.directory);
-        }
-    }
+    let mut packs = present_packs(repository, &listings)?;
     // A journal is a convenience: without one a dead run is started over.
-    let journal = repository
-        .state()
-        .and_then(|state| state.begin_journal(commit, &key.domain).ok());
-    let mut prepared = Prepared {
-        index,
-        listings,
-        adopted: HashMap::new(),
-        adopted_journals: Vec::new(),
-        journal,
+    let state = repository.state();
+    let journal = state.and_then(|state| state.begin_journal(commit, &key.domain).ok());
+    let (adopted, adopted_journals) = adopt(repository, index_key, &listings, progress);
+    packs.extend(adopted.values().map(|new| CountedPack {
+        id: new.id,
+        len: new.len,
+    }));
+    let directories = DomainDirectories {
+        store: repository.store(),
+        state: state.cloned(),
+        repository: repository.id(),
+        domain: key.domain,
+        index_key: index_key.clone(),
     };
-    adopt(repository, index_key, &mut prepared, progress);
-    Ok(prepared)
+    let segments = state.map(|state| state.segments(&key.domain));
+    Ok(Prepared {
+        index: Index::open(packs, segments.as_ref(), Box::new(directories)),
+        listings,
+        adopted: adopted.into_iter().collect(),
+        adopted_journals,
+        journal,
+    })
 }
 
 /// The pack lists of the key's domain, less those of distrusted entries and of
@@ -93,89 +89,80 @@ fn trusted_listings<S: ReadStore + ?Sized>(repository: &Repository<'_, S>) -> Li
     listings
 }
 
-fn pack_sizes<S: ReadStore + ?Sized>(store: &S) -> Result<HashMap<PackId, u64>, SnapshotRunError> {
-    let mut sizes = HashMap::new();
-    store
-        .list(Area::Packs, &mut |listed| {
-            if let Listed::Object {
-                key: ObjectKey::Pack(pack),
-                size_bytes,
-            } = listed
-            {
-                sizes.insert(pack, size_bytes);
-            }
-        })
+/// The listed packs that the store has with their listed length, in the order of
+/// their entries.
+fn present_packs<S: ReadStore + ?Sized>(
+    repository: &Repository<'_, S>,
+    listings: &Listings,
+) -> Result<Vec<CountedPack>, SnapshotRunError> {
+    let domain = repository.key().domain;
+    let mut present = Vec::new();
+    let mut each = |found: Listed| {
+        let Listed::Object {
+            key: ObjectKey::Pack(id),
+            size_bytes,
+        } = found
+        else {
+            return;
+        };
+        let listed = listings.get(&domain, &id);
+        let listed = listed.filter(|listed| u64::from(listed.pack.len) == size_bytes);
+        present.extend(listed.map(|listed| {
+            let len = listed.pack.len;
+            (listed.entry, listed.place, CountedPack { id, len })
+        }));
+    };
+    repository
+        .store()
+        .list(Area::Packs, &mut each)
         .map_err(SnapshotRunError::ListPacks)?;
-    Ok(sizes)
+    present.sort_unstable_by_key(|(entry, place, _)| (*entry, *place));
+    // Should a store list one twice.
+    present.dedup_by_key(|(entry, place, _)| (*entry, *place));
+    Ok(present.into_iter().map(|(_, _, pack)| pack).collect())
 }
 
-/// Opens a pack's directory, from the client's copy if it has a good one.
-fn open_directory<S: ReadStore + ?Sized>(
-    repository: &Repository<'_, S>,
-    pack: &NewPack,
-    index_key: &SecretKey,
-) -> Result<OpenPack, PackError> {
-    let copy = repository
-        .state()
-        .and_then(|state| state.directory(&pack.id));
-    let kept = copy.and_then(|copy| {
-        SealedDirectory::of_copy(&copy, pack.len)
-            .ok()?
-            .open(index_key)
-            .ok()
-    });
-    if let Some(open) = kept {
-        return Ok(open);
-    }
-    let sealed = SealedDirectory::fetch(repository.store(), &pack.id, pack.len)?;
-    let copy = sealed.copy();
-    let open = sealed.open(index_key)?;
-    if let Some(state) = repository.state() {
-        state.keep_directory(&pack.id, &copy);
-    }
-    Ok(open)
-}
+/// Packs of dead runs, by id, and the journals that named them.
+type Adopted = (BTreeMap<PackId, NewPack>, Vec<Journal>);
 
 /// Takes over the finished packs of runs that died.
 fn adopt<S: AppendStore + ?Sized>(
     repository: &Repository<'_, S>,
     index_key: &SecretKey,
-    prepared: &mut Prepared,
+    listings: &Listings,
     progress: &dyn Progress,
-) {
+) -> Adopted {
     let domain = repository.key().domain;
+    let (mut adopted, mut journals) = Adopted::default();
     let dead = repository.state().map(|state| state.dead_journals(&domain));
-    let Some(Ok(dead)) = dead else { return };
-    let mut size_bytes = 0;
+    let Some(Ok(dead)) = dead else {
+        return (adopted, journals);
+    };
     for (journal, packs) in dead {
         for pack in packs {
-            let known = prepared.listings.get(&domain, &pack.id).is_some()
-                || prepared.adopted.contains_key(&pack.id);
-            if known {
-                continue;
-            }
-            if let Some((new, open)) = check_pack(repository, &pack.id, index_key) {
-                size_bytes += u64::from(new.len);
-                prepared.index.add(new.id, &open.directory);
-                prepared.adopted.insert(new.id, new);
+            let known = listings.get(&domain, &pack.id).is_some() || adopted.contains_key(&pack.id);
+            if !known && let Some(new) = check_pack(repository, &pack.id, index_key) {
+                adopted.insert(new.id, new);
             }
         }
-        prepared.adopted_journals.push(journal);
+        journals.push(journal);
     }
-    if !prepared.adopted.is_empty() {
+    if !adopted.is_empty() {
         progress.note(Note::PacksAdopted {
-            count: prepared.adopted.len() as u64,
-            size_bytes,
+            count: adopted.len() as u64,
+            size_bytes: adopted.values().map(|new| u64::from(new.len)).sum(),
         });
     }
+    (adopted, journals)
 }
 
-/// Reads a whole pack and checks everything that can be checked of it.
+/// Reads a whole pack and checks everything that can be checked of it. Its
+/// directory is kept, since the index asks for it next.
 fn check_pack<S: ReadStore + ?Sized>(
     repository: &Repository<'_, S>,
     id: &PackId,
     index_key: &SecretKey,
-) -> Option<(NewPack, OpenPack)> {
+) -> Option<NewPack> {
     let bytes = repository
         .store()
         .read(&ObjectKey::Pack(*id), PACK_BYTES_MAX as u64)
@@ -183,21 +170,20 @@ fn check_pack<S: ReadStore + ?Sized>(
     if PackId::of(&bytes) != *id && !planted(Bug::JournalUnchecked) {
         return None;
     }
-    let open = SealedDirectory::of_bytes(&bytes)
-        .ok()?
-        .open(index_key)
-        .ok()?;
+    let sealed = SealedDirectory::of_bytes(&bytes).ok()?;
+    let copy = sealed.copy(id, index_key);
+    let open = sealed.open(index_key).ok()?;
     let ours =
         open.header.domain == repository.key().domain && open.header.repository == repository.id();
-    let len = u32::try_from(bytes.len()).ok()?;
-    ours.then(|| {
-        (
-            NewPack {
-                id: *id,
-                len,
-                sha256: Sha256::digest(&bytes).into(),
-            },
-            open,
-        )
+    if !ours {
+        return None;
+    }
+    if let Some(state) = repository.state() {
+        state.keep_directory(id, &copy);
+    }
+    Some(NewPack {
+        id: *id,
+        len: u32::try_from(bytes.len()).ok()?,
+        sha256: Sha256::digest(&bytes).into(),
     })
 }

@@ -61,7 +61,7 @@ pub(super) struct Writer<'w, 'scope> {
     recipients: PackRecipients<'w>,
     index_key: &'w SecretKey,
     env: &'w Env,
-    index: Index,
+    index: Index<'w>,
     /// Packs of a dead run that are in the index and in no entry yet.
     adopted: HashMap<PackId, NewPack>,
     /// Adopted packs that this snapshot uses, and so lists.
@@ -84,7 +84,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         recipients: PackRecipients<'w>,
         index_key: &'w SecretKey,
         env: &'w Env,
-        index: Index,
+        index: Index<'w>,
         adopted: HashMap<PackId, NewPack>,
         publisher: &'w Publisher<'scope>,
     ) -> Self {

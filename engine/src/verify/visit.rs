@@ -129,7 +129,7 @@ impl<S: ReadStore + ?Sized> Visitor<'_, S> {
         let pack = visit.listed.pack;
         let sealed = SealedDirectory::fetch(self.store, &pack.id, pack.len);
         if let Ok(sealed) = &sealed {
-            visit.bytes = sealed.copy().len() as u64;
+            visit.bytes = sealed.size_bytes() as u64;
         }
         match sealed.and_then(|sealed| keys.reader.open(sealed)) {
             Ok(open) => visit.list_chunks(&open),

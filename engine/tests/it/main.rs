@@ -7,6 +7,7 @@ mod chunker;
 mod commands;
 mod cost;
 mod golden;
+mod index;
 mod journal;
 mod keys;
 mod log_append;

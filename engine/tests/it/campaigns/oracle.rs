@@ -244,11 +244,14 @@ impl Oracle {
     pub(crate) fn remember(&self, state: &State) {
         let repository = Self::open_with(&self.store, Some(state), &self.all, 0);
         let repository = repository.expect("it is intact");
-        let state = repository.state().expect("it was opened with one");
+        let (state, key) = (repository.state(), repository.key());
+        let state = state.expect("it was opened with one");
         for pack in self.anatomy.packs.keys() {
             let bytes = object(&self.store, &ObjectKey::Pack(*pack));
             let directory = SealedDirectory::of_bytes(&bytes).expect("it is intact");
-            state.keep_directory(pack, &directory.copy());
+            let index_key = key.index_key(&directory.header().domain);
+            let index_key = index_key.expect("the key has every right");
+            state.keep_directory(pack, &directory.copy(pack, &index_key));
         }
     }
 
