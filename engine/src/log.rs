@@ -221,7 +221,22 @@ fn read_window<S: ReadStore + ?Sized>(
             size_bytes += bytes.len();
             window.push((*number, bytes));
         }
-    })?;
+    }
+    Ok(window)
+}
+
+/// An object of the log, or `None` where there is none to read: one that was
+/// listed a moment ago and is gone, or no file at all. That is a hole, which is
+/// reported as such if anything valid lies beyond it.
+fn read_object<S: ReadStore + ?Sized>(
+    store: &S,
+    number: u64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    match store.read_oldest(&ObjectKey::Log(number), LEAF_BYTES_MAX as u64) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(StoreError::NotFound { .. } | StoreError::NotRegular { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What an append came to.

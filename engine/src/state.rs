@@ -25,8 +25,8 @@ use crate::pin::{Accepted, PIN_BYTES_MAX};
 mod chunk_lists;
 mod journal;
 mod opened;
-mod signed;
 mod segments;
+mod signed;
 
 pub use chunk_lists::{ChunkLists, ListFile, ListWriter, StreamList};
 pub use journal::{Journal, JournalledPack};
