@@ -26,7 +26,7 @@ use super::{FinishedPack, PackError, SealedDirectory, TRAILER_BYTES};
 
 /// Derives the key of the tags from the index key. Copies are a client's own
 /// affair, so the context stands here and not in the format.
-const CONTEXT: &str = "indelible v1 kept directory";
+const CONTEXT: &str = "indelible v1 client kept directory";
 
 /// The tag of a copy.
 pub(super) type Tag = [u8; 32];

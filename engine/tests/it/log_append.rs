@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use indelible_engine::log::{self, AppendError, Appended, LogError};
+use indelible_engine::log::{self, AppendError, Appended, LogError, Signed};
 use indelible_engine::store::faulty::{Call, Fate, Fault, Request};
 use indelible_engine::store::{AppendStore, FaultyStore, MemoryStore, ObjectKey, StoreError};
 use indelible_format::entry::Draft;
@@ -16,7 +16,7 @@ use crate::support::{Fixture, attest, object};
 
 /// The log as it stands, for a client that remembers nothing.
 fn read(fixture: &Fixture) -> History {
-    log::read(&fixture.store, &[]).expect("the log is read")
+    log::read(&fixture.store, &[], &Signed::default()).expect("the log is read")
 }
 
 /// Appends an entry that is valid wherever it is signed for.
@@ -59,14 +59,14 @@ fn down_behind_an_entry(store: &MemoryStore) -> FaultyStore<'_, MemoryStore> {
 fn a_log_that_cannot_be_listed_is_not_absent() {
     let empty = MemoryStore::new();
     assert!(matches!(
-        log::read(&empty, &[]),
+        log::read(&empty, &[], &Signed::default()),
         Err(LogError::NoRepository { location }) if location == "memory"
     ));
     let fixture = Fixture::new(101);
     for behind in [&empty, &fixture.store] {
         let store = FaultyStore::new(behind, |_| Fate::Fails(Fault::Unreachable));
         assert!(matches!(
-            log::read(&store, &[]),
+            log::read(&store, &[], &Signed::default()),
             Err(LogError::Store(StoreError::Unreachable { .. }))
         ));
     }
@@ -171,7 +171,7 @@ fn with_something_ahead_the_log_is_to_be_read_again() {
     let remembering = Fixture::new(106);
     let mut remembered = read(&remembering).leaves;
     remembered.resize(2_000, LogHash([5; 32]));
-    let long = log::read(&remembering.store, &remembered).unwrap();
+    let long = log::read(&remembering.store, &remembered, &Signed::default()).unwrap();
     assert!(long.next < long.size());
 
     for (fixture, before) in [(junk, history), (remembering, long)] {
@@ -215,7 +215,7 @@ fn what_is_remembered_below_stays_remembered() {
 
     let mut remembered = damaged.leaves;
     remembered.resize(2_000, LogHash([5; 32]));
-    let long = log::read(&fixture.store, &remembered).unwrap();
+    let long = log::read(&fixture.store, &remembered, &Signed::default()).unwrap();
     let appended = append(&fixture, &fixture.store, &long).unwrap();
     assert_eq!(appended.number, long.next);
     assert_eq!(appended.history.size(), long.next + 1);

@@ -205,11 +205,11 @@ fn a_directory_is_the_same_from_everywhere() {
         let fetched = SealedDirectory::fetch(&store, &pack.id, len).unwrap();
         assert_eq!(store.calls(), reads, "{chunks} chunks");
         let copy = pack.directory_copy();
-        assert_eq!(fetched.copy(), copy);
+        assert_eq!(fetched.copy(&pack.id, index_key(&fixture)), copy);
         let parts = [
             fetched,
             SealedDirectory::of_bytes(&pack.bytes).unwrap(),
-            SealedDirectory::of_copy(&copy, len).unwrap(),
+            SealedDirectory::of_copy(&copy, &pack.id, len, index_key(&fixture)).unwrap(),
         ];
         for part in parts {
             let header = part.header().clone();
@@ -274,11 +274,13 @@ fn what_is_too_short_is_no_pack() {
     }
     let whole = SealedDirectory::of_bytes(&bare).unwrap();
 
-    let parts = SealedDirectory::of_copy(&header[1..], len);
+    let copy = whole.copy(&id, index_key(&fixture));
+    assert_eq!(copy.len(), 32 + HEADER_BYTES);
+    let taken = |copy, len| SealedDirectory::of_copy(copy, &id, len, index_key(&fixture));
+    let parts = taken(&copy[1..], len);
     assert!(matches!(refused(parts), LayoutError::Truncated { .. }));
-    let parts = SealedDirectory::of_copy(header, len - 1);
-    assert_eq!(refused(parts), short);
-    let kept = SealedDirectory::of_copy(header, len).unwrap();
+    assert_eq!(refused(taken(&copy, len - 1)), short);
+    let kept = taken(&copy, len).unwrap();
     for part in [fetched, whole, kept] {
         assert!(matches!(
             part.open(index_key(&fixture)),
@@ -307,7 +309,8 @@ fn a_directory_lies_within_its_pack() {
         SealedDirectory::fetch(&memory, &pack.id, len),
         SealedDirectory::of_bytes(&filled),
     ] {
-        assert_eq!(parts.unwrap().copy(), [header, between].concat());
+        let copy = parts.unwrap().copy(&pack.id, index_key(&fixture));
+        assert_eq!(copy[32..], [header, between].concat());
     }
     let beyond = assembled(header, &[], between, between.len() + 1);
     memory.replace(&key, &beyond);
