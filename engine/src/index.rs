@@ -7,12 +7,15 @@
 //!
 //! A client with a state keeps the index there, as sorted files called segments,
 //! each of which covers some packs: so a run opens the directories of the packs
-//! that are new to it, and no others, and memory holds 40 bytes a pack and one
-//! number for each 292 chunks. The segments are trusted for nothing. Each hit is
-//! looked up in the pack's directory, which opens under the domain's index key,
-//! and only the whole id counts. A segment that is wrong, torn, old or hostile
-//! costs a look, or hides a chunk, which is then stored again; it can't make a
-//! place. Segments may cover packs that count no more; their hits are passed over.
+//! that are new to it, and no others. Memory holds 41 bytes a pack, a number for
+//! each 292 chunks, the smallest segments and the directories that were opened
+//! last.
+//!
+//! The segments are trusted for nothing. Each hit is looked up in the pack's
+//! directory, which opens under the domain's index key, and only the whole id
+//! counts. A segment that is wrong, torn, old or hostile costs a look, or hides a
+//! chunk, which is then stored again; it can't make a place. Segments may cover
+//! packs that count no more; their hits are passed over.
 //!
 //! Of several places of a chunk the first counts, by the order of the packs and
 //! then by number. So the answer is the same whatever segments there are, and the
@@ -45,6 +48,9 @@ use segment::{Lost, key_of};
 /// In place of a rank: the pack does not count.
 const NO_PACK: u32 = u32::MAX;
 
+/// Segments that are held in memory have this many bytes together, at most.
+const HELD_BYTES_MAX: u64 = 4 << 20;
+
 /// A rank, or a number in a segment, as a place in a list.
 fn at(rank: u32) -> usize {
     usize::try_from(rank).expect("a u32 fits a usize")
@@ -76,7 +82,8 @@ impl<'d> Index<'d> {
         segments: Option<&Segments>,
         directories: Box<dyn Directories + 'd>,
     ) -> Self {
-        let (coverings, memory) = Cover::new(segments, &packs, &*directories).run();
+        let (mut coverings, memory) = Cover::new(segments, &packs, &*directories).run();
+        hold_small(&mut coverings);
         Self {
             tried: packs.iter().map(|_| AtomicU8::new(UNOPENED)).collect(),
             packs,
@@ -166,6 +173,20 @@ impl<'d> Index<'d> {
 
     fn opened(&self) -> std::sync::MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Holds the smallest segments in memory: reading a block of them would cost as
+/// much as reading one of the largest.
+fn hold_small(coverings: &mut [Covering]) {
+    coverings.sort_by_key(|covering| covering.segment.records());
+    let mut held = 0;
+    for Covering { segment, .. } in coverings {
+        held += segment.size_bytes();
+        if held > HELD_BYTES_MAX {
+            break;
+        }
+        segment.hold();
     }
 }
 

@@ -103,6 +103,8 @@ pub(super) struct Segment {
     fan_out: Vec<u64>,
     /// What was found of each block: an answer must not change while a run lives.
     found: Vec<AtomicU8>,
+    /// All blocks, if it is small enough to be held.
+    held: Option<Vec<u8>>,
 }
 
 impl Segment {
@@ -173,7 +175,25 @@ impl Segment {
             records,
             fan_out,
             found,
+            held: None,
         }
+    }
+
+    /// How long its blocks are together, bytes.
+    pub(super) fn size_bytes(&self) -> u64 {
+        (self.fan_out.len() * BLOCK_BYTES) as u64
+    }
+
+    /// Reads all blocks, and holds them from now on.
+    pub(super) fn hold(&mut self) {
+        let mut blocks = Vec::new();
+        for block in 0..self.fan_out.len() {
+            let mut bytes = [0; BLOCK_BYTES];
+            // One that is damaged, or was right before, is known to be so.
+            let _ = self.read_block(block, &mut bytes);
+            blocks.extend_from_slice(&bytes);
+        }
+        self.held = Some(blocks);
     }
 
     /// How many records it has.
@@ -193,11 +213,11 @@ impl Segment {
         let after = self.fan_out.partition_point(|first| *first < key);
         let start = after.saturating_sub(1);
         let blocks = (start..self.fan_out.len()).take(KEY_BLOCKS_MAX);
-        let mut bytes = [0; BLOCK_BYTES];
+        let mut buffer = [0; BLOCK_BYTES];
         for block in blocks.take_while(|block| self.fan_out[*block] <= key) {
-            if !self.read_block(block, &mut bytes)? {
+            let Some(bytes) = self.block(block, &mut buffer)? else {
                 continue;
-            }
+            };
             let records = &bytes.as_chunks::<RECORD_BYTES>().0[..self.records_of(block)];
             let from = records.partition_point(|record| Record::decode(record).key < key);
             for record in &records[from..] {
@@ -209,6 +229,20 @@ impl Segment {
             }
         }
         Ok(())
+    }
+
+    /// A block, unless it is damaged.
+    fn block<'b>(
+        &'b self,
+        block: usize,
+        buffer: &'b mut [u8; BLOCK_BYTES],
+    ) -> Result<Option<&'b [u8]>, Lost> {
+        let Some(held) = &self.held else {
+            return Ok(self.read_block(block, buffer)?.then_some(&buffer[..]));
+        };
+        let right = self.found[block].load(Ordering::Acquire) == RIGHT;
+        let start = block * BLOCK_BYTES;
+        Ok(right.then(|| &held[start..start + BLOCK_BYTES]))
     }
 
     /// Reads a block. False: it is damaged, and was so from the start.

@@ -47,6 +47,60 @@ fn a_flipped_bit_hides_a_chunk_at_most() {
     }
 }
 
+/// In a segment that is too large to be held in memory, too, a flipped bit hides
+/// the chunks of its block and no others, and the next run finds all.
+///
+/// Method: 320,000 chunks; flip bits in four blocks; ask for every fifth chunk.
+#[test]
+fn a_flipped_bit_in_a_large_segment_hides_a_block() {
+    let mut stock = Stock::new(15);
+    stock.add(40, 8_000);
+    let counted = stock.counted(|_| true);
+    let client = Client::new();
+    drop(client.index(&stock, &counted));
+    let file = client.segments().pop().unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    for block in [0, 1, 500, 1_095] {
+        bytes[block * BLOCK + 77] ^= 4;
+    }
+    fs::write(&file, &bytes).unwrap();
+    let hidden = || {
+        let index = client.index(&stock, &counted);
+        let found = stock.listed().step_by(5).map(|id| (id, index.get(&id)));
+        let hidden = found.filter(|(id, place)| {
+            assert!(place.is_none_or(|place| stock.is_at(id, &place)));
+            place.is_none()
+        });
+        let hidden = hidden.count();
+        assert!(!index.is_lost());
+        hidden
+    };
+    let most = hidden();
+    assert!((4 * 30..=4 * 292).contains(&most), "{most}");
+    assert_eq!(hidden(), 0);
+}
+
+/// A block that was right when it was read first, and is so no more, ends the
+/// run's index: an answer that was given must not become another.
+///
+/// Method: find every fifth chunk, damage a block of the open file, ask again.
+#[test]
+fn a_block_that_goes_bad_is_told() {
+    let mut stock = Stock::new(16);
+    stock.add(40, 8_000);
+    let client = Client::new();
+    let ids: Vec<_> = stock.listed().step_by(5).collect();
+    let index = client.index(&stock, &stock.counted(|_| true));
+    assert!(ids.iter().all(|id| index.get(id).is_some()));
+    let file = client.segments().pop().unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[500 * BLOCK] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    assert!(ids.iter().any(|id| index.get(id).is_none()));
+    assert!(index.is_lost());
+    assert!(ids.iter().all(|id| index.get(id).is_none()));
+}
+
 /// A segment that was cut, lengthened, emptied or exchanged for another domain's
 /// is made anew.
 ///
