@@ -59,32 +59,77 @@ pub enum DecodeError {
     Frame,
 }
 
-/// Decodes a chunk whose directory states `plain_len`, which the caller has
-/// bounded by [`limits`](crate::limits).
-pub fn decode(coding: Coding, coded: Vec<u8>, plain_len: usize) -> Result<Vec<u8>, DecodeError> {
-    match coding {
-        Coding::Raw if coded.len() == plain_len => Ok(coded),
-        Coding::Raw => Err(DecodeError::Length { stated: plain_len }),
-        Coding::Zstd => decode_frame(&coded, plain_len),
-        Coding::Unsupported(byte) => Err(DecodeError::Unsupported(byte)),
+/// Decodes chunks one after the other, in working memory that it keeps.
+pub struct Decoder {
+    frames: zstd_safe::DCtx<'static>,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self {
+            frames: zstd_safe::DCtx::create(),
+        }
     }
 }
 
-fn decode_frame(coded: &[u8], plain_len: usize) -> Result<Vec<u8>, DecodeError> {
-    if zstd_safe::find_frame_compressed_size(coded) != Ok(coded.len()) {
-        return Err(DecodeError::Frame);
+impl Decoder {
+    /// Decodes a chunk into a buffer of the length that its directory states.
+    ///
+    /// After an error nothing is said of what the buffer holds.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`]. No chunk has an effect on how the next one is decoded.
+    pub fn decode(
+        &mut self,
+        coding: Coding,
+        coded: &[u8],
+        plain: &mut [u8],
+    ) -> Result<(), DecodeError> {
+        match coding {
+            Coding::Raw if coded.len() == plain.len() => {
+                plain.copy_from_slice(coded);
+                Ok(())
+            }
+            Coding::Raw => Err(DecodeError::Length {
+                stated: plain.len(),
+            }),
+            Coding::Zstd => self.decode_frame(coded, plain),
+            Coding::Unsupported(byte) => Err(DecodeError::Unsupported(byte)),
+        }
     }
-    match zstd_safe::get_frame_content_size(coded) {
-        Ok(Some(len)) if len == plain_len as u64 => {}
-        Ok(_) => return Err(DecodeError::Length { stated: plain_len }),
-        Err(_) => return Err(DecodeError::Frame),
+
+    fn decode_frame(&mut self, coded: &[u8], plain: &mut [u8]) -> Result<(), DecodeError> {
+        let stated = plain.len();
+        if zstd_safe::find_frame_compressed_size(coded) != Ok(coded.len()) {
+            return Err(DecodeError::Frame);
+        }
+        match zstd_safe::get_frame_content_size(coded) {
+            Ok(Some(len)) if len == stated as u64 => {}
+            Ok(_) => return Err(DecodeError::Length { stated }),
+            Err(_) => return Err(DecodeError::Frame),
+        }
+        match self.frames.decompress(plain, coded) {
+            Ok(len) if len == stated => Ok(()),
+            Ok(_) => Err(DecodeError::Length { stated }),
+            Err(_) => Err(DecodeError::Frame),
+        }
     }
-    let plain = zstd::bulk::decompress(coded, plain_len).map_err(|_| DecodeError::Frame)?;
-    if plain.len() == plain_len {
-        Ok(plain)
-    } else {
-        Err(DecodeError::Length { stated: plain_len })
+}
+
+/// Decodes one chunk whose directory states `plain_len`, which the caller has
+/// bounded by [`limits`](crate::limits).
+///
+/// # Errors
+///
+/// [`DecodeError`].
+pub fn decode(coding: Coding, coded: Vec<u8>, plain_len: usize) -> Result<Vec<u8>, DecodeError> {
+    if coding == Coding::Raw && coded.len() == plain_len {
+        return Ok(coded);
     }
+    let mut plain = vec![0; plain_len];
+    Decoder::default().decode(coding, &coded, &mut plain)?;
+    Ok(plain)
 }
 
 /// A chunk's class (SPEC 6.3).

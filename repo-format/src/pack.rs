@@ -6,6 +6,7 @@
 //! pack's keys encrypt two different sequences of chunks, which a writer never
 //! does: a [`PackKeys`] is drawn for one pack and dropped with it.
 
+use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use subtle::ConstantTimeEq as _;
@@ -328,19 +329,48 @@ impl ChunkCipher {
         number: u32,
         mut stored: Vec<u8>,
     ) -> Result<Vec<u8>, OpenError> {
-        let coded_len = stored
-            .len()
-            .checked_sub(TAG_BYTES)
-            .ok_or(OpenError::TooShort)?;
-        let (nonce, bound) = self.place(class.to_byte(), number);
         let (coded, tag) = stored
             .split_last_chunk_mut::<TAG_BYTES>()
             .ok_or(OpenError::TooShort)?;
-        self.cipher
-            .decrypt_inout_detached(&nonce, &bound, coded.into(), (&*tag).into())
-            .map_err(|_| OpenError::Altered)?;
+        let coded_len = coded.len();
+        self.decrypt_inout(class, number, coded.into(), tag)?;
         stored.truncate(coded_len);
         Ok(stored)
+    }
+
+    /// Decrypts chunk `number` into the beginning of a buffer, and gives the coded
+    /// bytes there. What the buffer held before does not matter.
+    ///
+    /// # Panics
+    ///
+    /// If the buffer is shorter than the stored bytes without their tag.
+    pub fn decrypt_into<'b>(
+        &self,
+        class: Class,
+        number: u32,
+        stored: &[u8],
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], OpenError> {
+        let (sealed, tag) = stored
+            .split_last_chunk::<TAG_BYTES>()
+            .ok_or(OpenError::TooShort)?;
+        let coded = &mut buffer[..sealed.len()];
+        let both = InOutBuf::new(sealed, coded).expect("both have one length");
+        self.decrypt_inout(class, number, both, tag)?;
+        Ok(coded)
+    }
+
+    fn decrypt_inout(
+        &self,
+        class: Class,
+        number: u32,
+        coded: InOutBuf<'_, '_, u8>,
+        tag: &[u8; TAG_BYTES],
+    ) -> Result<(), OpenError> {
+        let (nonce, bound) = self.place(class.to_byte(), number);
+        self.cipher
+            .decrypt_inout_detached(&nonce, &bound, coded, tag.into())
+            .map_err(|_| OpenError::Altered)
     }
 }
 

@@ -3,7 +3,7 @@
 use indelible_format::attest::Attest;
 use indelible_format::bundle::KeyBundle;
 use indelible_format::checkpoint::{Checkpoint, ParsedCheckpoint, is_signature_line};
-use indelible_format::coding::{self, Class, Coding};
+use indelible_format::coding::{self, Class, Coding, Decoder};
 use indelible_format::commit::SnapshotBody;
 use indelible_format::entry::{Body, Draft, ParsedEntry};
 use indelible_format::genesis::Genesis;
@@ -195,6 +195,11 @@ proptest! {
             let cipher = header.open_key(KeyClass::of(class), &private, &fixture::psk()).unwrap();
             let opened = cipher.decrypt(class, number, stored.clone());
             prop_assert_eq!(opened.as_deref(), Ok(coded.as_slice()));
+            let mut buffer = vec![7; stored.len() + 3];
+            let opened = cipher.decrypt_into(class, number, &stored, &mut buffer);
+            prop_assert_eq!(opened, Ok(coded.as_slice()));
+            let other = number.wrapping_add(1);
+            prop_assert!(cipher.decrypt_into(class, other, &stored, &mut buffer).is_err());
             prop_assert!(cipher.decrypt(class, number.wrapping_add(1), stored).is_err());
         }
     }
@@ -210,6 +215,33 @@ proptest! {
         let decoded = coding::decode(Coding::Zstd, coded.clone(), plain.len());
         prop_assert_eq!(decoded.as_ref(), Ok(&plain));
         prop_assert!(coding::decode(Coding::Zstd, coded, plain.len() + 1).is_err());
+    }
+
+    /// A decoder decodes each chunk as a new one would, whatever it met before.
+    ///
+    /// Method: chunks that are right, cut, inverted at a bit, or stated with a wrong
+    /// length, one after the other into one buffer; `decode` is the oracle.
+    #[test]
+    fn a_decoder_keeps_nothing(chunks in vec((vec(any::<u8>(), 1..300), 0..5_u8, any::<prop::sample::Index>()), 1..20)) {
+        let (mut decoder, mut buffer) = (Decoder::default(), vec![7; 4_000]);
+        for (seed, harm, at) in chunks {
+            let plain = seed.repeat(10);
+            let mut coded = zstd::bulk::compress(&plain, 3).unwrap();
+            let (mut coding, mut len) = (Coding::Zstd, plain.len());
+            match harm {
+                0 => coded.truncate(at.index(coded.len())),
+                1 => {
+                    let at = at.index(coded.len());
+                    coded[at] ^= 4;
+                }
+                2 => len += 1,
+                3 => coding = Coding::Raw,
+                _ => {}
+            }
+            let decoded = decoder.decode(coding, &coded, &mut buffer[..len]);
+            let expected = coding::decode(coding, coded, len);
+            prop_assert_eq!(decoded.map(|()| buffer[..len].to_vec()), expected);
+        }
     }
 
     /// A checkpoint verifies with the key that signed it, and with no other.
