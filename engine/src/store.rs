@@ -88,6 +88,18 @@ pub trait ReadStore: Send + Sync {
         len_bytes: u64,
     ) -> Result<Vec<u8>, StoreError>;
 
+    /// Fills `bytes` with those from `offset` on, for who reads much and has memory
+    /// for it already. After an error nothing is said of what it holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadStore::read_range`].
+    fn read_into(&self, key: &ObjectKey, offset: u64, bytes: &mut [u8]) -> Result<(), StoreError> {
+        let read = self.read_range(key, offset, bytes.len() as u64)?;
+        bytes.copy_from_slice(&read);
+        Ok(())
+    }
+
     /// The first `len_bytes_max` bytes, or the whole object if it has fewer.
     fn read_prefix(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError>;
 

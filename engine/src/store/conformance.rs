@@ -230,7 +230,13 @@ fn reads_ranges_to_the_edge(subject: &dyn Subject) {
             .read_range(&key, offset, len)
             .expect("the range is there");
         assert_eq!(range, expected, "{len} bytes from {offset}");
+        let mut filled = vec![7; expected.len()];
+        let read = store.read_into(&key, offset, &mut filled);
+        read.expect("the range is there");
+        assert_eq!(filled, expected, "{len} bytes from {offset}");
     }
+    let beyond = store.read_into(&key, 9, &mut [0; 2]);
+    assert!(matches!(beyond, Err(StoreError::ShortRead { .. })));
     for (offset, len, expected) in [
         (0, 11, 10),
         (9, 2, 1),

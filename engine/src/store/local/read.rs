@@ -72,17 +72,28 @@ impl<F: Files> LocalStore<F> {
         };
         let len = usize::try_from(len_bytes).map_err(|_| too_long)?;
         let mut bytes = vec![0; len];
+        self.fill(key, file, offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Fills a buffer from an open object whose size was checked.
+    fn fill(
+        &self,
+        key: &ObjectKey,
+        file: &F::File,
+        offset: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), StoreError> {
         let mut filled = 0;
-        while filled < len {
+        while filled < bytes.len() {
             let at = offset + filled as u64;
             match retry(|| self.files.read_at(file, &mut bytes[filled..], at)) {
                 Ok(0) => {
-                    let actual = filled as u64;
                     return Err(StoreError::ShortRead {
                         key: *key,
                         offset,
-                        wanted: len_bytes,
-                        actual,
+                        wanted: bytes.len() as u64,
+                        actual: filled as u64,
                     });
                 }
                 Ok(read) => filled += read,
@@ -95,7 +106,27 @@ impl<F: Files> LocalStore<F> {
                 }
             }
         }
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// Opens an object that has `len_bytes` bytes from `offset` on.
+    fn open_range(
+        &self,
+        key: &ObjectKey,
+        offset: u64,
+        len_bytes: u64,
+    ) -> Result<F::File, StoreError> {
+        let (file, size_bytes) = self.open_object(key)?;
+        let actual = size_bytes.saturating_sub(offset);
+        if actual < len_bytes {
+            return Err(StoreError::ShortRead {
+                key: *key,
+                offset,
+                wanted: len_bytes,
+                actual,
+            });
+        }
+        Ok(file)
     }
 
     /// Opens the object if it has exactly these bytes.
@@ -204,17 +235,13 @@ impl<F: Files> ReadStore for LocalStore<F> {
         offset: u64,
         len_bytes: u64,
     ) -> Result<Vec<u8>, StoreError> {
-        let (file, size_bytes) = self.open_object(key)?;
-        let actual = size_bytes.saturating_sub(offset);
-        if actual < len_bytes {
-            return Err(StoreError::ShortRead {
-                key: *key,
-                offset,
-                wanted: len_bytes,
-                actual,
-            });
-        }
+        let file = self.open_range(key, offset, len_bytes)?;
         self.read_exact(key, &file, offset, len_bytes)
+    }
+
+    fn read_into(&self, key: &ObjectKey, offset: u64, bytes: &mut [u8]) -> Result<(), StoreError> {
+        let file = self.open_range(key, offset, bytes.len() as u64)?;
+        self.fill(key, &file, offset, bytes)
     }
 
     fn read_prefix(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
