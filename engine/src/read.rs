@@ -9,7 +9,9 @@
 //! Restore, verify and view are users of it. It never writes, and what it keeps
 //! in memory is bounded.
 
+mod bench;
 mod cache;
+mod domain;
 mod fetch;
 mod open_packs;
 mod walk;
@@ -17,28 +19,32 @@ mod walk;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use indelible_format::coding::{Class, DecodeError, decode};
+use indelible_format::coding::{Class, DecodeError};
 use indelible_format::directory::Record;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
 use indelible_format::limits::PACK_BYTES_MAX;
 use indelible_format::node::Node;
-use indelible_format::pack::{ChunkCipher, KeyClass, chunk_id};
+use indelible_format::pack::chunk_id;
 use indelible_format::page::Page;
 use indelible_format::places::Place;
-use indelible_format::planted::{Bug, planted};
 use indelible_format::seal::OpenError;
-use indelible_format::secret::SecretKey;
 use indelible_format::wire::LayoutError;
 
-use crate::pack::{OpenPack, PackError, SealedDirectory};
+use crate::pack::{PackError, SealedDirectory};
 use crate::repository::{Listings, Repository};
 use crate::store::{ErrorClass, ObjectKey, ReadStore, StoreError};
+pub(crate) use bench::{Buffers, at_least};
 use cache::Cache;
+pub(crate) use domain::{DomainReader, ReadPack, stored};
+pub use fetch::{Decoded, Fetched};
 use open_packs::OpenPacks;
 pub use walk::{Entries, Part, StreamWalk};
 
 /// Decoded chunks that are kept, bytes.
 const CACHE_BYTES: usize = 32 << 20;
+/// A pack of at most so many bytes is read in one request where contents are
+/// wanted: that costs less than asking for its parts.
+const WHOLE_PACK_BYTES: u32 = 256 << 10;
 
 /// Why a place does not give the chunk that was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -137,111 +143,6 @@ pub enum ReadError {
     BeyondEnd,
 }
 
-/// A pack, open for reading.
-pub(crate) struct ReadPack {
-    pub(crate) pack: OpenPack,
-    node: Result<ChunkCipher, OpenError>,
-    data: Option<Result<ChunkCipher, OpenError>>,
-}
-
-/// The keys with which one domain is read.
-pub(crate) struct DomainReader<'k> {
-    domain: DomainId,
-    index_key: SecretKey,
-    node_id: SecretKey,
-    data_id: Option<SecretKey>,
-    meta_private: &'k SecretKey,
-    data_private: Option<&'k SecretKey>,
-    psk: &'k SecretKey,
-    repository: indelible_format::ids::RepositoryId,
-}
-
-impl<'k> DomainReader<'k> {
-    /// The keys for a domain, if the key has the verify right.
-    pub(crate) fn new<S: ReadStore + ?Sized>(
-        repository: &'k Repository<'_, S>,
-        domain: DomainId,
-    ) -> Result<Self, ReadError> {
-        let key = repository.key();
-        let not_allowed = || ReadError::NotAllowed { needed: "verify" };
-        let verify = key.verify.as_ref().ok_or_else(not_allowed)?;
-        Ok(Self {
-            domain,
-            index_key: key.index_key(&domain).ok_or_else(not_allowed)?,
-            node_id: key.node_id_key(&domain).ok_or_else(not_allowed)?,
-            data_id: key.restore.as_ref().and_then(|_| key.data_id_key(&domain)),
-            meta_private: &verify.meta_private,
-            data_private: key.restore.as_ref().map(|keys| &keys.data_private),
-            psk: &key.psk,
-            repository: repository.id(),
-        })
-    }
-
-    /// Opens a pack's directory and keys.
-    pub(crate) fn open(&self, sealed: SealedDirectory) -> Result<ReadPack, PackError> {
-        let header = sealed.header();
-        if header.repository != self.repository || header.domain != self.domain {
-            return Err(PackError::Foreign);
-        }
-        let pack = sealed.open(&self.index_key)?;
-        let key = |class, private| pack.header.open_key(class, private, self.psk);
-        let node = key(KeyClass::Node, self.meta_private);
-        let data = self
-            .data_private
-            .map(|private| key(KeyClass::Data, private));
-        Ok(ReadPack { pack, node, data })
-    }
-
-    /// Decrypts, decodes and verifies a chunk from the bytes that stand at its
-    /// place.
-    pub(crate) fn verify(
-        &self,
-        pack: &ReadPack,
-        number: usize,
-        stored: Vec<u8>,
-    ) -> Result<Vec<u8>, ChunkFault> {
-        let record = pack
-            .pack
-            .directory
-            .records
-            .get(number)
-            .ok_or(ChunkFault::NotHere)?;
-        let class = record
-            .known_class()
-            .ok_or(ChunkFault::Decode(DecodeError::Unsupported(record.class)))?;
-        let (cipher, id_key) = match KeyClass::of(class) {
-            KeyClass::Node => (&pack.node, &self.node_id),
-            KeyClass::Data => match (&pack.data, &self.data_id) {
-                (Some(cipher), Some(id_key)) => (cipher, id_key),
-                _ => return Err(ChunkFault::Key(OpenError::OtherKey)),
-            },
-        };
-        let cipher = cipher.as_ref().map_err(|error| ChunkFault::Key(*error))?;
-        let number = u32::try_from(number).map_err(|_| ChunkFault::NotHere)?;
-        let coded = cipher
-            .decrypt(class, number, stored)
-            .map_err(|_| ChunkFault::Altered)?;
-        let plain_len = usize::try_from(record.plain_len).map_err(|_| ChunkFault::NotHere)?;
-        let plain = decode(record.coding, coded, plain_len).map_err(ChunkFault::Decode)?;
-        let identity = match class {
-            Class::Data => Ok(&plain[..]),
-            Class::Page => Page::identity_of(&plain),
-            Class::Node => Node::identity_of(&plain),
-        };
-        let matches = identity.is_ok_and(|identity| chunk_id(id_key, class, identity) == record.id);
-        if matches || planted(Bug::ChunkIdUnchecked) {
-            Ok(plain)
-        } else {
-            Err(ChunkFault::OtherId)
-        }
-    }
-
-    /// Whether contents can be read, and not only the tree.
-    pub(crate) fn reads_data(&self) -> bool {
-        self.data_private.is_some()
-    }
-}
-
 /// Reads the snapshots of one domain.
 pub struct Reader<'r, S: ReadStore + ?Sized> {
     store: &'r S,
@@ -253,6 +154,12 @@ pub struct Reader<'r, S: ReadStore + ?Sized> {
     cache: Mutex<Cache>,
     /// Packs that pages and nodes were read from.
     tree_packs: Mutex<BTreeSet<PackId>>,
+    /// Whether small packs are read whole.
+    wants_contents: bool,
+    /// For what is fetched of a window.
+    stored: Buffers,
+    /// For what it decodes to.
+    plain: Buffers,
 }
 
 /// A tree chunk with the pack that it was read from.
@@ -277,7 +184,18 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
             places: OnceLock::new(),
             cache: Mutex::new(Cache::new(CACHE_BYTES)),
             tree_packs: Mutex::default(),
+            wants_contents: false,
+            stored: Buffers::default(),
+            plain: Buffers::default(),
         })
+    }
+
+    /// Contents are going to be read, and not only the tree: then a small pack is
+    /// read in one request.
+    #[must_use]
+    pub fn wanting_contents(mut self) -> Self {
+        self.wants_contents = true;
+        self
     }
 
     /// A chunk, from wherever it can be read.
@@ -307,11 +225,14 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         let number = usize::from(place.number);
         self.check_record(&pack, number, id, class)?;
         let span = pack.pack.spans[number];
+        if let Some(stored) = pack.stored(span) {
+            return self.keys.decode(&pack, number, stored);
+        }
         let stored = self
             .store
             .read_range(&ObjectKey::Pack(place.pack), span.offset, span.len.into())
             .map_err(|error| ChunkFault::Store(Arc::new(error)))?;
-        self.keys.verify(&pack, number, stored)
+        self.keys.decode(&pack, number, &stored)
     }
 
     /// What the directory says of a chunk, if it is this one.
@@ -347,10 +268,28 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
             Some(listed) => listed.pack.len,
             None => self.unlisted_len(id)?,
         };
-        let open = || self.keys.open(SealedDirectory::fetch(self.store, id, len)?);
+        let open = || {
+            if let Some(bytes) = self.read_whole(id, len)? {
+                return self.keys.open_whole(bytes);
+            }
+            self.keys.open(SealedDirectory::fetch(self.store, id, len)?)
+        };
         open()
             .map(Arc::new)
             .map_err(|error| ChunkFault::Pack(Arc::new(error)))
+    }
+
+    /// A small pack, if contents are wanted. What can't be read of it may be what
+    /// nobody needs, so then its parts are asked for.
+    fn read_whole(&self, id: &PackId, len: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        if !self.wants_contents || len > WHOLE_PACK_BYTES {
+            return Ok(None);
+        }
+        match self.store.read_range(&ObjectKey::Pack(*id), 0, len.into()) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.class() == ErrorClass::Unreachable => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Length of a pack that a node names and no readable entry lists.

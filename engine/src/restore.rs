@@ -14,12 +14,13 @@
 //! own. It goes on with what an earlier run left if it is to
 //! [resume](Restore::resuming) that: what stands in the target counts if it has
 //! the bytes of the snapshot, whatever its size and time say. Either way there is
-//! one way for a byte to get into a file (`content`), and a wrong one has none.
+//! one way for a byte to get into a file (`copy`), and a wrong one has none.
 //!
 //! This module decides nothing about trust: who calls it has looked at the
 //! snapshot's refusal and the log's continuity.
 
 mod content;
+mod copy;
 mod hole;
 mod listed;
 mod plan;
@@ -144,7 +145,7 @@ impl<'a, S: ReadStore + ?Sized> Restore<'a, S> {
         }
         let reader = Reader::new(repository, listings, snapshot.binding.domain).map_err(unread)?;
         Ok(Self {
-            reader,
+            reader: reader.wanting_contents(),
             snapshot,
             name_seed: repository.env().random(),
             cancel,

@@ -50,8 +50,8 @@ use rustix::io::Errno;
 
 use self::beneath::Resolver;
 pub use self::error::{Step, TargetError};
-pub use self::file::TargetFile;
-pub use self::left::StandingFile;
+pub use self::file::{Flusher, TargetFile};
+pub use self::left::{Left, StandingFile};
 pub use self::metadata::NotApplied;
 use self::place::{Place, UNFINISHED, is_like_ours};
 pub use self::room::Room;
@@ -270,7 +270,7 @@ impl TargetDir {
     }
 
     /// Goes on with the file `path` where an earlier run left it, or begins it.
-    /// What is there is neither trusted nor cut off: [`TargetFile::holds`] tells
+    /// What is there is neither trusted nor cut off: [`TargetFile::left`] tells
     /// whether it is right, and [`TargetFile::set_len`] cuts it.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Packs that were opened lately, within a bound of what they list.
+//! Packs that were opened lately, within a bound of the memory that they take.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use indelible_format::ids::PackId;
 
 use super::{ChunkFault, ReadPack};
 
-/// Records that are kept, about 90 bytes each. A pack of a writer's usual chunks
+/// The most that packs kept open take, bytes. A pack of a writer's usual chunks
 /// lists hundreds; one of the smallest chunks, thousands.
-const RECORDS_MAX: usize = 1 << 18;
-/// What a pack's keys and its place here count for, or what a fault does.
-const PACK_RECORDS: usize = 64;
+const BYTES_MAX: usize = 24 << 20;
+/// What a pack's keys and its place here count for, or what a fault does, bytes.
+const PACK_BYTES: usize = 6 << 10;
 
 /// A pack as it was found.
 type Opened = Result<Arc<ReadPack>, ChunkFault>;
@@ -21,7 +21,7 @@ type Opened = Result<Arc<ReadPack>, ChunkFault>;
 #[derive(Default)]
 pub(super) struct OpenPacks {
     packs: HashMap<PackId, Opened>,
-    records: usize,
+    bytes: usize,
 }
 
 impl OpenPacks {
@@ -30,14 +30,13 @@ impl OpenPacks {
     }
 
     pub(super) fn put(&mut self, id: PackId, opened: Opened) {
-        let listed = opened.as_ref().map_or(0, |open| open.pack.spans.len());
-        let records = PACK_RECORDS + listed;
-        if self.records + records > RECORDS_MAX {
+        let bytes = PACK_BYTES + opened.as_ref().map_or(0, |open| open.size_bytes());
+        if self.bytes + bytes > BYTES_MAX {
             self.packs.clear();
-            self.records = 0;
+            self.bytes = 0;
         }
         if self.packs.insert(id, opened).is_none() {
-            self.records += records;
+            self.bytes += bytes;
         }
     }
 }

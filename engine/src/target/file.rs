@@ -4,20 +4,22 @@
 //! metadata durable, so whatever stands under a final name is whole. One with
 //! holes never gets it: its name is the entry's with `.salvaged` behind. A failed
 //! sync is not tried again: the kernel may have dropped the pages and would
-//! then report success. The file is given up instead.
+//! then report success. The file is given up instead, and nothing of it is left
+//! for another run.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indelible_format::page::Metadata;
 use indelible_format::path::EntryPath;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-use super::left::{self, Unfinished};
+use super::left::{Left, Unfinished};
 use super::metadata::{self, NotApplied};
 use super::staged::Staged;
 use super::{Place, Shared, Step, TargetError};
@@ -29,13 +31,38 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 #[derive(Debug)]
 pub struct TargetFile {
     staged: Staged,
-    file: File,
+    file: Arc<File>,
     /// Its length now, bytes.
     len: u64,
     /// How much of it an earlier run left, bytes.
     left_len: u64,
     /// Where it is to stand if it has holes.
     salvaged: Option<Place>,
+    /// Whether a sync of it failed.
+    given_up: Arc<AtomicBool>,
+}
+
+/// Makes durable what was written to a file so far, while more is written: then
+/// little is left to wait for at its end.
+#[derive(Debug)]
+pub struct Flusher {
+    file: Arc<File>,
+    path: EntryPath,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Flusher {
+    /// Waits until the bytes are durable that are written.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetError::Io`]. The file is given up.
+    pub fn flush(&self) -> Result<(), TargetError> {
+        self.file.sync_data().map_err(|source| {
+            self.given_up.store(true, Ordering::SeqCst);
+            TargetError::io(Step::Sync, &self.path, source)
+        })
+    }
 }
 
 impl TargetFile {
@@ -51,10 +78,12 @@ impl TargetFile {
         Unfinished::resume(shared, place, metadata).map(Self::from)
     }
 
-    /// Whether the `len` bytes at an offset stand there from an earlier run, as
-    /// far as `is` can tell.
-    pub fn holds(&self, offset_bytes: u64, len: usize, is: &dyn Fn(&[u8]) -> bool) -> bool {
-        left::holds(&self.file, self.left_len, offset_bytes, len, is)
+    /// What an earlier run left of it, to be compared.
+    pub fn left(&self) -> Left {
+        Left {
+            file: Arc::clone(&self.file),
+            len: self.left_len,
+        }
     }
 
     /// Writes `bytes` at `offset_bytes`, in any order. What is never written
@@ -167,10 +196,19 @@ impl TargetFile {
         Ok(not_applied)
     }
 
+    /// For a thread beside the one that writes.
+    pub fn flusher(&self) -> Flusher {
+        Flusher {
+            file: Arc::clone(&self.file),
+            path: self.path().clone(),
+            given_up: Arc::clone(&self.given_up),
+        }
+    }
+
     /// Leaves the file unfinished for the next run to take up, if it has
-    /// anything.
+    /// anything and was not given up.
     pub fn leave(self) {
-        if self.len > 0 {
+        if self.len > 0 && !self.given_up.load(Ordering::SeqCst) {
             self.staged.leave();
         }
     }
@@ -185,10 +223,11 @@ impl From<Unfinished> for TargetFile {
     fn from(begun: Unfinished) -> Self {
         Self {
             staged: begun.staged,
-            file: begun.file,
+            file: Arc::new(begun.file),
             len: begun.len,
             left_len: begun.len,
             salvaged: None,
+            given_up: Arc::default(),
         }
     }
 }

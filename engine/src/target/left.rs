@@ -32,13 +32,34 @@ use super::{Place, Shared, Step, TargetError};
 /// Permissions to write that are not the owner's.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// What an earlier run left of a file. Threads may look at it while others write
+/// to the file: each range is looked at before it is written.
+#[derive(Clone, Debug)]
+pub struct Left {
+    pub(super) file: Arc<File>,
+    /// How long it was, bytes.
+    pub(super) len: u64,
+}
+
+impl Left {
+    /// Whether the `len` bytes at an offset stand there, as far as `is` can tell.
+    /// What can't be read does not.
+    pub fn holds(&self, offset_bytes: u64, len: usize, is: &dyn Fn(&[u8]) -> bool) -> bool {
+        let end = offset_bytes.checked_add(len as u64);
+        if end.is_none_or(|end| end > self.len) {
+            return false;
+        }
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, offset_bytes).is_ok() && is(&bytes)
+    }
+}
+
 /// A finished file that stands under its own name.
 #[derive(Debug)]
 pub struct StandingFile {
     shared: Arc<Shared>,
     place: Place,
-    file: File,
-    len: u64,
+    left: Left,
 }
 
 impl StandingFile {
@@ -50,17 +71,17 @@ impl StandingFile {
         metadata: &Metadata,
     ) -> Option<Self> {
         let (file, len) = open_ours(&place, place.name(), OFlags::RDONLY, metadata)?;
+        let file = Arc::new(file);
         (len == size_bytes).then_some(Self {
             shared,
             place,
-            file,
-            len,
+            left: Left { file, len },
         })
     }
 
-    /// Whether the `len` bytes at an offset are right, as far as `is` can tell.
-    pub fn holds(&self, offset_bytes: u64, len: usize, is: &dyn Fn(&[u8]) -> bool) -> bool {
-        holds(&self.file, self.len, offset_bytes, len, is)
+    /// All its bytes, to be compared.
+    pub fn left(&self) -> Left {
+        self.left.clone()
     }
 
     /// Its path.
@@ -75,29 +96,12 @@ impl StandingFile {
     /// [`TargetError::BadTime`], [`TargetError::Io`]. The file stays.
     pub fn finish(self, metadata: &Metadata) -> Result<Vec<NotApplied>, TargetError> {
         let path = &self.place.path;
-        let fd = self.file.as_fd();
+        let fd = self.left.file.as_fd();
         let not_applied = metadata::apply(fd, path, metadata)?;
         rustix::fs::fsync(fd).map_err(|errno| TargetError::io(Step::Sync, path, errno))?;
         self.shared.note_entry(&self.place);
         Ok(not_applied)
     }
-}
-
-/// Whether `len` bytes at an offset of a file of this length are right. What
-/// can't be read is not.
-pub(super) fn holds(
-    file: &File,
-    file_len: u64,
-    offset_bytes: u64,
-    len: usize,
-    is: &dyn Fn(&[u8]) -> bool,
-) -> bool {
-    let end = offset_bytes.checked_add(len as u64);
-    if end.is_none_or(|end| end > file_len) {
-        return false;
-    }
-    let mut bytes = vec![0; len];
-    file.read_exact_at(&mut bytes, offset_bytes).is_ok() && is(&bytes)
 }
 
 /// An unfinished file, locked: a new one, or one that an earlier run left.

@@ -8,7 +8,7 @@
 //! This module decides about reading packs whole and about nothing else: what a
 //! level looks at besides is looked at whatever the extent.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use indelible_format::ids::PackId;
@@ -135,26 +135,18 @@ pub(super) struct Draw {
 }
 
 impl Draw {
-    /// Puts packs into the order in which they are taken: first those that are
-    /// read. With each goes whether it is one of them.
-    pub(super) fn arrange(&self, listed: &[ListedPack]) -> Vec<(ListedPack, bool)> {
+    /// The packs that are read, in the order in which they are taken, and the rest.
+    pub(super) fn arrange(&self, listed: &[ListedPack]) -> (Vec<ListedPack>, Vec<ListedPack>) {
         let chosen: HashSet<&PackId> = self.order.iter().collect();
-        let mut by_id: std::collections::HashMap<PackId, Vec<ListedPack>> =
-            std::collections::HashMap::new();
-        let mut rest = Vec::new();
-        for listed in listed {
-            if chosen.contains(&listed.pack.id) {
-                by_id.entry(listed.pack.id).or_default().push(*listed);
-            } else {
-                rest.push((*listed, false));
-            }
+        let (chosen, rest) = listed
+            .iter()
+            .partition::<Vec<ListedPack>, _>(|listed| chosen.contains(&listed.pack.id));
+        let mut by_id: HashMap<PackId, Vec<ListedPack>> = HashMap::new();
+        for listed in chosen {
+            by_id.entry(listed.pack.id).or_default().push(listed);
         }
-        let first = self.order.iter().filter_map(|id| by_id.remove(id));
-        first
-            .flatten()
-            .map(|listed| (listed, true))
-            .chain(rest)
-            .collect()
+        let chosen = self.order.iter().filter_map(|id| by_id.remove(id));
+        (chosen.flatten().collect(), rest)
     }
 
     /// Whether there is time to begin another pack.

@@ -1,12 +1,15 @@
 //! Which chunks can be had from the packs that are there.
 //!
-//! Packs are visited once each, on all cores. At the level data every chunk that
-//! was read is decoded; at the level tree its presence in an authentic directory
+//! Packs are visited once each: one thread reads, all cores look at what it read. At
+//! the level data every chunk that was read is decoded; at the level tree its presence in an authentic directory
 //! counts, unless its pack was altered: then a chunk of the tree is decoded, and
 //! one of contents is *suspect*. A chunk that is damaged in one pack and intact
 //! in another is in stock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::resume_unwind;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use indelible_format::coding::Class;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
@@ -14,11 +17,11 @@ use indelible_format::places::Place;
 use rayon::prelude::*;
 
 use super::extent::{Amount, Extent};
-use super::visit::{Keys, Visit, Visitor, can_be_read, misnamed_pack, unread_pack};
+use super::visit::{Batch, Keys, Visit, Visitor, can_be_read, misnamed_pack, unread_pack};
 use super::{Problem, ProblemKind, Report, Terms};
 use crate::env::Env;
 use crate::progress::{Note, Phase, Progress};
-use crate::read::{ChunkFault, DomainReader, ReadError};
+use crate::read::{Buffers, ChunkFault, DomainReader, ReadError};
 use crate::repository::{ListedPack, Listings, Repository};
 use crate::store::{ObjectKey, ReadStore, StoreError};
 
@@ -169,18 +172,23 @@ impl<'a> Stock<'a> {
             store,
             sizes: self.sizes,
             draw: &draw,
+            buffers: Buffers::default(),
         };
-        let mut visits: Vec<Visit> = draw
-            .arrange(&listed)
-            .into_par_iter()
-            .map(|(listed, chosen)| {
-                let visit = visitor.visit(listed, chosen, keys(&listed.domain));
-                if chosen && !visit.left_out {
-                    progress.advance(phase, listed.pack.len.into());
-                }
-                visit
-            })
-            .collect();
+        let (chosen, rest) = draw.arrange(&listed);
+        let done = |visit: &Visit| progress.advance(phase, visit.listed.pack.len.into());
+        let mut visits: Vec<Visit> = Vec::with_capacity(listed.len());
+        let unread = thread::scope(|scope| {
+            // The queue holds nothing: one batch is looked at, and one is read.
+            let (queue, batches) = sync_channel(0);
+            let each = move |batch: Batch| queue.send(batch).is_ok();
+            let reader = scope.spawn(|| visitor.read_all(chosen, each));
+            for batch in batches {
+                visits.extend(visitor.check_all(batch, &keys, &done));
+            }
+            reader.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        let passed = unread.into_par_iter().chain(rest);
+        visits.par_extend(passed.map(|listed| visitor.pass(listed, keys(&listed.domain))));
         progress.end(phase);
         visits.sort_by_key(|visit| (visit.listed.entry, visit.listed.place));
         visits

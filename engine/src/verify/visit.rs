@@ -7,20 +7,26 @@
 //!
 //! A pack that is not to be read whole is visited all the same: its presence and
 //! length are checked, and its directory is fetched and opened.
+//!
+//! Reading and looking are apart, so that the next pack is read while all cores
+//! look at this one. At most two packs are in memory.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use indelible_format::coding::Class;
 use indelible_format::commit::NewPack;
 use indelible_format::directory::Record;
-use indelible_format::ids::{ChunkId, PackId};
+use indelible_format::ids::{ChunkId, DomainId, PackId};
+use indelible_format::limits::PACK_BYTES_MAX;
 use indelible_format::planted::{Bug, planted};
+use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::extent::Draw;
 use super::{Problem, ProblemKind};
 use crate::pack::{PackError, SealedDirectory};
-use crate::read::{DomainReader, ReadPack};
+use crate::read::{Buffers, ChunkFault, DomainReader, ReadPack, at_least, stored};
 use crate::repository::ListedPack;
 use crate::store::{ObjectKey, ReadStore, StoreError};
 
@@ -46,6 +52,8 @@ pub(super) struct Visit {
     pub(super) left_out: bool,
     /// It was read whole, and its bytes are those that its entry lists.
     pub(super) is_intact: bool,
+    /// Its bytes are not those of its name.
+    altered: bool,
     /// Its directory opened, so it is known what it lists.
     pub(super) is_open: bool,
     /// Chunks that were decoded.
@@ -81,68 +89,166 @@ pub(super) struct Visitor<'a, S: ReadStore + ?Sized> {
     /// What the store lists.
     pub(super) sizes: &'a BTreeMap<PackId, u64>,
     pub(super) draw: &'a Draw,
+    pub(super) buffers: Buffers,
+}
+
+/// Packs that were read, and not yet looked at.
+#[derive(Default)]
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    filled: usize,
+    /// Each with where its bytes are, if they could be read.
+    visits: Vec<(Visit, Option<Range<usize>>)>,
 }
 
 impl<S: ReadStore + ?Sized> Visitor<'_, S> {
-    /// Visits a pack, and reads it whole if it was `chosen` and there is time.
-    pub(super) fn visit(&self, listed: ListedPack, chosen: bool, keys: Option<Keys<'_>>) -> Visit {
-        let mut visit = Visit::new(listed, self.sizes);
-        if !can_be_read(self.sizes, &listed.pack) {
-            return visit;
+    /// Reads packs whole, one after the other, and hands them to `each`, small ones
+    /// together: never more than the longest pack has. Gives those that it did not
+    /// come to, because the time was up or `each` wants no more.
+    pub(super) fn read_all(
+        &self,
+        packs: Vec<ListedPack>,
+        mut each: impl FnMut(Batch) -> bool,
+    ) -> Vec<ListedPack> {
+        let mut packs = packs.into_iter();
+        let mut batch = self.begin();
+        while let Some(next) = packs.as_slice().first()
+            && self.draw.has_time()
+        {
+            let end = batch.filled + next.pack.len as usize;
+            if end > PACK_BYTES_MAX && batch.filled > 0 {
+                if !each(batch) {
+                    return packs.collect();
+                }
+                batch = self.begin();
+            }
+            if let Some(listed) = packs.next() {
+                self.read(listed, &mut batch);
+            }
         }
-        if chosen && self.draw.has_time() {
-            self.read_whole(&mut visit, keys);
-        } else {
-            visit.left_out = true;
-            if let Some(keys) = keys {
-                self.read_directory(&mut visit, keys);
+        each(batch);
+        packs.collect()
+    }
+
+    fn begin(&self) -> Batch {
+        Batch {
+            bytes: self.buffers.take(),
+            ..Batch::default()
+        }
+    }
+
+    /// Reads a pack as long as it is listed: that much a reader reads.
+    fn read(&self, listed: ListedPack, batch: &mut Batch) {
+        let mut visit = Visit::new(listed, self.sizes);
+        let mut read = None;
+        if can_be_read(self.sizes, &listed.pack) {
+            let range = batch.filled..batch.filled + listed.pack.len as usize;
+            let into = &mut at_least(&mut batch.bytes, range.end)[range.clone()];
+            let key = ObjectKey::Pack(listed.pack.id);
+            match self.store.read_into(&key, 0, into) {
+                Ok(()) => {
+                    batch.filled = range.end;
+                    read = Some(range);
+                }
+                Err(error) => visit.problem = Some(unread_pack(&listed.pack.id, error)),
+            }
+        }
+        batch.visits.push((visit, read));
+    }
+
+    /// Looks at what was read, on all cores.
+    pub(super) fn check_all<'k>(
+        &self,
+        batch: Batch,
+        keys: &(impl Fn(&DomainId) -> Option<Keys<'k>> + Sync),
+        done: &(impl Fn(&Visit) + Sync),
+    ) -> Vec<Visit> {
+        let Batch { bytes, visits, .. } = batch;
+        let visits = visits.into_par_iter().map(|(mut visit, read)| {
+            if let Some(read) = read {
+                let keys = keys(&visit.listed.domain);
+                visit = Self::check(visit, &bytes[read], keys);
+            }
+            done(&visit);
+            visit
+        });
+        let visits = visits.collect();
+        self.buffers.give(bytes);
+        visits
+    }
+
+    fn check(mut visit: Visit, bytes: &[u8], keys: Option<Keys<'_>>) -> Visit {
+        visit.bytes = bytes.len() as u64;
+        let pack = visit.listed.pack;
+        let Some(keys) = keys else {
+            visit.note_name(named(&pack, bytes).err());
+            return visit;
+        };
+        let open = SealedDirectory::of_bytes(bytes).and_then(|sealed| keys.reader.open(sealed));
+        let name = || named(&pack, bytes).err();
+        match open {
+            Ok(open) if keys.data => {
+                // A class that is not known never verifies.
+                let decode = || decode_where(&open, bytes, keys, |_| true);
+                let (cause, outcomes) = rayon::join(name, decode);
+                visit.note_name(cause);
+                visit.add_chunks(&open, outcomes);
+            }
+            // Pages and nodes of a pack that has the bytes of its name are left to
+            // the walk, which decodes what it meets.
+            Ok(open) => {
+                visit.note_name(name());
+                let altered = visit.altered;
+                let of_tree =
+                    |class: Option<Class>| class.is_some_and(|class| class != Class::Data);
+                let outcomes = decode_where(&open, bytes, keys, |class| altered && of_tree(class));
+                visit.add_chunks(&open, outcomes);
+            }
+            Err(error) => {
+                visit.note_name(name());
+                visit.problem = Some(directory_problem(&pack, error));
             }
         }
         visit
     }
 
-    fn read_whole(&self, visit: &mut Visit, keys: Option<Keys<'_>>) {
-        let pack = visit.listed.pack;
-        let bytes = match self.read_pack(&pack) {
-            Ok(bytes) => bytes,
-            Err(problem) => {
-                visit.problem = Some(problem);
-                return;
-            }
-        };
-        visit.bytes = bytes.len() as u64;
-        let cause = named(&pack, &bytes).err();
-        let altered = matches!(cause, Some(BytesError::Name));
-        visit.is_intact = cause.is_none();
-        if let Some(cause) = cause {
-            visit.problem = Some(altered_pack(&pack, cause));
+    /// Visits a pack that is not read whole, though it could be: only its directory
+    /// is, and its chunks are taken to be what that says.
+    pub(super) fn pass(&self, listed: ListedPack, keys: Option<Keys<'_>>) -> Visit {
+        let mut visit = Visit::new(listed, self.sizes);
+        if !can_be_read(self.sizes, &listed.pack) {
+            return visit;
         }
-        let Some(keys) = keys else { return };
-        match SealedDirectory::of_bytes(&bytes).and_then(|sealed| keys.reader.open(sealed)) {
-            Ok(open) => visit.check_chunks(&open, &bytes, keys, altered),
-            Err(error) => visit.problem = Some(directory_problem(&pack, error)),
-        }
-    }
-
-    /// Opens a pack's directory; its chunks are taken to be what it says.
-    fn read_directory(&self, visit: &mut Visit, keys: Keys<'_>) {
-        let pack = visit.listed.pack;
-        let sealed = SealedDirectory::fetch(self.store, &pack.id, pack.len);
+        visit.left_out = true;
+        let Some(keys) = keys else { return visit };
+        let sealed = SealedDirectory::fetch(self.store, &listed.pack.id, listed.pack.len);
         if let Ok(sealed) = &sealed {
             visit.bytes = sealed.size_bytes() as u64;
         }
         match sealed.and_then(|sealed| keys.reader.open(sealed)) {
             Ok(open) => visit.list_chunks(&open),
-            Err(error) => visit.problem = Some(directory_problem(&pack, error)),
+            Err(error) => visit.problem = Some(directory_problem(&listed.pack, error)),
         }
+        visit
     }
+}
 
-    /// The pack as long as it is listed: that much a reader reads.
-    fn read_pack(&self, pack: &NewPack) -> Result<Vec<u8>, Problem> {
-        let key = ObjectKey::Pack(pack.id);
-        let read = self.store.read_range(&key, 0, pack.len.into());
-        read.map_err(|error| unread_pack(&pack.id, error))
-    }
+/// What became of a chunk, if it was decoded.
+type Outcome = Option<Result<(), ChunkFault>>;
+
+/// Decodes those chunks of a pack whose class is chosen, or not known and chosen.
+fn decode_where(
+    open: &ReadPack,
+    bytes: &[u8],
+    keys: Keys<'_>,
+    chosen: impl Fn(Option<Class>) -> bool + Sync,
+) -> Vec<Outcome> {
+    let chunks = open.pack.directory.records.par_iter().enumerate();
+    let decode = |(number, record): (usize, &Record)| {
+        let stored = stored(bytes, 0, open.pack.spans[number]);
+        chosen(record.known_class()).then(|| keys.reader.check(open, number, stored))
+    };
+    chunks.with_max_len(1).map(decode).collect()
 }
 
 impl Visit {
@@ -167,6 +273,7 @@ impl Visit {
             bytes: 0,
             left_out: false,
             is_intact: false,
+            altered: false,
             is_open: false,
             decoded: 0,
             good: Vec::new(),
@@ -182,32 +289,31 @@ impl Visit {
         }
     }
 
-    /// Decodes the chunks that the keys open. Pages and nodes of a pack that has
-    /// the bytes of its name are left to the walk, which decodes what it meets.
-    fn check_chunks(&mut self, open: &ReadPack, bytes: &[u8], keys: Keys<'_>, altered: bool) {
+    /// Notes whether the pack's bytes are those that its entry lists.
+    fn note_name(&mut self, cause: Option<BytesError>) {
+        self.altered = matches!(cause, Some(BytesError::Name));
+        self.is_intact = cause.is_none();
+        if let Some(cause) = cause {
+            self.problem = Some(altered_pack(&self.listed.pack, cause));
+        }
+    }
+
+    /// Notes what became of its chunks.
+    fn add_chunks(&mut self, open: &ReadPack, outcomes: Vec<Outcome>) {
         self.is_open = true;
-        let chunks = open.pack.directory.records.iter().zip(&open.pack.spans);
-        for ((record, span), number) in chunks.zip(0_u16..) {
+        let chunks = open.pack.directory.records.iter().zip(outcomes);
+        for ((record, outcome), number) in chunks.zip(0_u16..) {
             let good = Good::of(record, number);
-            let of_tree = good.as_ref().is_some_and(|good| good.class != Class::Data);
-            let decodes = keys.data || (of_tree && altered);
-            if !decodes {
-                self.good.extend(good.map(|good| Good {
-                    suspect: altered,
+            match outcome {
+                None => self.good.extend(good.map(|good| Good {
+                    suspect: self.altered,
                     ..good
-                }));
-                continue;
-            }
-            let start = usize::try_from(span.offset).expect("a pack is at most 32 MiB");
-            let len = usize::try_from(span.len).expect("a pack is at most 32 MiB");
-            let stored = bytes[start..start + len].to_vec();
-            match keys.reader.verify(open, number.into(), stored) {
-                // A class that is not known never verifies.
-                Ok(_) => {
+                })),
+                Some(Ok(())) => {
                     self.decoded += 1;
                     self.good.extend(good);
                 }
-                Err(fault) => {
+                Some(Err(fault)) => {
                     let object = ObjectKey::Pack(self.listed.pack.id).path();
                     let problem = Problem::new(ProblemKind::Chunk, object, Some(Box::new(fault)));
                     self.bad.push((record.id, problem.of_chunk(number.into())));
@@ -239,11 +345,12 @@ pub(super) fn can_be_read(sizes: &BTreeMap<PackId, u64>, pack: &NewPack) -> bool
 }
 
 fn named(pack: &NewPack, bytes: &[u8]) -> Result<(), BytesError> {
+    let (id, sha256) = rayon::join(|| PackId::of(bytes), || Sha256::digest(bytes));
     if planted(Bug::PackNameUnchecked) {
         Ok(())
-    } else if PackId::of(bytes) != pack.id {
+    } else if id != pack.id {
         Err(BytesError::Name)
-    } else if Sha256::digest(bytes)[..] != pack.sha256 {
+    } else if sha256[..] != pack.sha256 {
         Err(BytesError::Sha256)
     } else {
         Ok(())

@@ -1,14 +1,22 @@
 //! What a snapshot costs: as much as is new, and never a byte for what is not.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use indelible_engine::cancel::Cancel;
 use indelible_engine::pack::SealedDirectory;
+use indelible_engine::progress::Silent;
+use indelible_engine::repository::Repository;
+use indelible_engine::restore::Restore;
 use indelible_engine::state::State;
-use indelible_engine::store::ObjectKey;
+use indelible_engine::store::faulty::{Fate, Request};
+use indelible_engine::store::{FaultyStore, ObjectKey};
 use indelible_format::ids::ChunkId;
 use indelible_format::rights::Rights;
 
-use crate::support::{Fixture, noise, object, packs, restore_stream, rows, take_stream};
+use crate::support::{
+    Fixture, noise, object, packs, restore_stream, rows, snapshot_at, take_stream,
+};
 
 /// An unchanged snapshot is one object, under whatever NAME.
 ///
@@ -154,4 +162,31 @@ fn destroyed_packs_are_stored_anew() {
         assert_eq!(summary.packs, 1);
         assert!(restore_stream(&fixture.open(), summary.number).unwrap() == bytes);
     }
+}
+
+/// Restoring a small snapshot reads its pack once.
+///
+/// Method: count the reads of packs.
+#[test]
+fn a_small_pack_is_read_in_one_request() {
+    let fixture = Fixture::new(37);
+    let bytes = noise(37, 100_000);
+    let number = fixture.snapshot_of("shop", &bytes).number;
+    let reads = AtomicU64::new(0);
+    let store = FaultyStore::new(&fixture.store, |call| {
+        if matches!(call.request, Request::Read(ObjectKey::Pack(_))) {
+            reads.fetch_add(1, Ordering::SeqCst);
+        }
+        Fate::Done
+    });
+    let repository = Repository::open(&store, None, &fixture.recovery, fixture.env.clone());
+    let repository = repository.expect("it opens");
+    let snapshot = snapshot_at(&repository, number);
+    let (listings, _) = repository.listings();
+    let cancel = Cancel::new();
+    let restore = Restore::new(&repository, &listings, &snapshot, &cancel, &Silent).unwrap();
+    let mut written = Vec::new();
+    restore.to_writer(None, &mut written).unwrap();
+    assert!(written == bytes);
+    assert_eq!(reads.load(Ordering::SeqCst), 1);
 }

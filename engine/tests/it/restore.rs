@@ -4,6 +4,7 @@ mod model;
 mod plan;
 mod resume;
 mod salvage;
+mod stages;
 
 use std::cell::RefCell;
 use std::fs;

@@ -4,6 +4,7 @@
 mod accepted;
 mod damage;
 mod extent;
+mod once;
 mod pinned;
 
 use std::collections::BTreeSet;

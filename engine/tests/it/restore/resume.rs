@@ -15,14 +15,14 @@ use super::{How, OVERWRITE, files_below, items_of, scratch, tree};
 use crate::support::{Contents, Fixture, noise};
 
 /// Interrupts after some number of writes.
-struct Interrupting<'c> {
+pub(super) struct Interrupting<'c> {
     cancel: &'c Cancel,
     left: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl<'c> Interrupting<'c> {
-    fn after(writes: u64, cancel: &'c Cancel) -> Self {
+    pub(super) fn after(writes: u64, cancel: &'c Cancel) -> Self {
         Self {
             cancel,
             left: AtomicU64::new(writes),

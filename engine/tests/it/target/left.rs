@@ -34,7 +34,8 @@ fn owned(mode: u32) -> Metadata {
 }
 
 fn holds(file: &TargetFile) -> bool {
-    file.holds(0, CONTENT.len(), &|bytes| bytes == CONTENT)
+    file.left()
+        .holds(0, CONTENT.len(), &|bytes| bytes == CONTENT)
 }
 
 /// What a restore left is taken up by one that resumes, and written over by one
@@ -53,7 +54,10 @@ fn what_was_left_is_taken_up_or_written_over() {
         .resume_file(&entry(b"app.sql"), &owned(0o640))
         .unwrap();
     assert!(holds(&file));
-    assert!(!file.holds(1, CONTENT.len(), &|_| true), "beyond its end");
+    assert!(
+        !file.left().holds(1, CONTENT.len(), &|_| true),
+        "beyond its end"
+    );
     file.write_at(CONTENT.len() as u64, b", whole").unwrap();
     file.finish(&owned(0o640)).unwrap();
     let whole = fs::read(scene.path("app.sql")).unwrap();
@@ -137,7 +141,7 @@ fn two_runs_do_not_share_a_file() {
     let mut third = third
         .resume_file(&entry(b"app.sql"), &owned(0o600))
         .unwrap();
-    assert!(!third.holds(0, 5, &|_| true));
+    assert!(!third.left().holds(0, 5, &|_| true));
     third.write_at(0, b"third").unwrap();
     assert_eq!(scene.names("").len(), 3);
     first.finish(&owned(0o600)).unwrap();
@@ -205,7 +209,7 @@ fn a_file_with_holes_gets_a_name_that_says_so() {
 
     let target = scene.resume();
     let mut file = target.resume_file(&entry(b"app.sql"), &metadata).unwrap();
-    assert!(file.holds(0, 10, &|bytes| bytes == &expected[..10]));
+    assert!(file.left().holds(0, 10, &|bytes| bytes == &expected[..10]));
     file.write_at(0, CONTENT).unwrap();
     file.set_len(CONTENT.len() as u64).unwrap();
     file.finish(&metadata).unwrap();
@@ -272,7 +276,7 @@ fn only_our_own_files_count_as_finished() {
     assert!(stands(len, &owned(0o600)).is_none(), "nothing is there");
     fs::write(&path, CONTENT).unwrap();
     let file = stands(len, &owned(0o640)).unwrap();
-    assert!(file.holds(5, 3, &|bytes| bytes == &CONTENT[5..8]));
+    assert!(file.left().holds(5, 3, &|bytes| bytes == &CONTENT[5..8]));
     let not_applied: Vec<NotApplied> = file.finish(&metadata(0o640, 77)).unwrap();
     assert_eq!(not_applied, []);
     let seen = fs::metadata(&path).unwrap();

@@ -21,28 +21,36 @@ use crate::support::{Fixture, Notes, noise, object, packs, verify_on};
 
 const PERCENT: u32 = 10_000;
 
-/// A store in memory that tells which packs are read whole, and lets time pass
-/// whenever one is.
-struct Watched<'a> {
+/// A store in memory that tells what is read of packs, and lets time pass whenever
+/// one is read whole.
+pub(super) struct Watched<'a> {
     inner: &'a MemoryStore,
     clock: &'a ManualClock,
     cost_ms: u64,
     read: Mutex<Vec<PackId>>,
+    /// Every read, with its offset and length.
+    ranges: Mutex<Vec<(PackId, u64, u64)>>,
 }
 
 impl<'a> Watched<'a> {
-    fn new(fixture: &'a Fixture, cost_ms: u64) -> Self {
+    pub(super) fn new(fixture: &'a Fixture, cost_ms: u64) -> Self {
         Self {
             inner: &fixture.store,
             clock: &fixture.clock,
             cost_ms,
             read: Mutex::default(),
+            ranges: Mutex::default(),
         }
     }
 
     /// The packs that were read whole since the last call, in their order.
-    fn taken(&self) -> Vec<PackId> {
+    pub(super) fn taken(&self) -> Vec<PackId> {
         std::mem::take(&mut self.read.lock().unwrap())
+    }
+
+    /// The reads of packs since the last call: offset and length of each.
+    pub(super) fn ranges(&self) -> Vec<(PackId, u64, u64)> {
+        std::mem::take(&mut self.ranges.lock().unwrap())
     }
 }
 
@@ -61,11 +69,12 @@ impl ReadStore for Watched<'_> {
 
     fn read_range(&self, key: &ObjectKey, from: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         let bytes = self.inner.read_range(key, from, len)?;
-        if let ObjectKey::Pack(id) = key
-            && PackId::of(&bytes) == *id
-        {
-            self.clock.advance(self.cost_ms);
-            self.read.lock().unwrap().push(*id);
+        if let ObjectKey::Pack(id) = key {
+            self.ranges.lock().unwrap().push((*id, from, len));
+            if PackId::of(&bytes) == *id {
+                self.clock.advance(self.cost_ms);
+                self.read.lock().unwrap().push(*id);
+            }
         }
         Ok(bytes)
     }
