@@ -4,7 +4,9 @@ mod holes;
 mod plan;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
@@ -14,6 +16,7 @@ use indelible_engine::restore::{Hole, Restore as Run, Restored};
 use indelible_engine::target::Policy;
 use indelible_format::history::Continuity;
 use indelible_format::path::EntryPath;
+use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 use serde_json::json;
 
 use crate::address::{self, Chosen};
@@ -25,6 +28,9 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
 use crate::progress::Bars;
+
+/// How much a pipe is to hold, bytes: the most that Linux lets everybody ask for.
+const PIPE_BYTES: usize = 1 << 20;
 
 pub(crate) fn run(context: &Context, args: &Restore) -> Result<Exit, Failure> {
     let paths = args
@@ -156,7 +162,19 @@ fn to_stdout<S: indelible_engine::store::ReadStore + ?Sized>(
             Failure::usage("standard output is a terminal").hint("send it to a file or a program")
         );
     }
-    Ok(run.to_writer(paths.first(), &mut stdout.lock())?)
+    widen(&stdout);
+    // Past the buffer of the library, which looks for the last line in every write.
+    let out = stdout.as_fd().try_clone_to_owned();
+    let out = out.map_err(|error| Failure::io("write to standard output", &error))?;
+    Ok(run.to_writer(paths.first(), &mut File::from(out))?)
+}
+
+/// Makes a pipe hold more, so that whoever reads it and the restore wait for each
+/// other less often. What is no pipe, or may not be longer, stays as it is.
+fn widen(stdout: &io::Stdout) {
+    if fcntl_getpipe_size(stdout).is_ok_and(|size| size < PIPE_BYTES) {
+        let _ = fcntl_setpipe_size(stdout, PIPE_BYTES);
+    }
 }
 
 fn report(
