@@ -32,6 +32,13 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim())
 }
 
+/// How busy the machine is: processes that ran or waited in the last minute.
+pub(crate) fn load() -> String {
+    let loadavg = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let last_minute = loadavg.split(' ').next().unwrap_or_default();
+    format!("load average {last_minute} when it began; wall times count from an idle machine only")
+}
+
 /// The day, in UTC.
 pub(crate) fn today() -> String {
     let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);

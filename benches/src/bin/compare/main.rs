@@ -73,6 +73,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     machine::must_have_room(&work.dir, (tools.len() as u64 + 3) * bytes * kept)?;
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
+    let load = machine::load();
     let mut results = Results::default();
     for number in 0..rounds {
         eprintln!("round {} of {rounds}", number + 1);
@@ -83,7 +84,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             fs::remove_dir_all(&dir)?;
         }
     }
-    tell(arguments, &tools, &nights, &results)
+    tell(arguments, &tools, &nights, load, &results)
 }
 
 /// Where repositories are made. Unless they are kept, they go with it.
@@ -175,10 +176,11 @@ fn tell(
     arguments: &Arguments,
     tools: &[Box<dyn Tool>],
     nights: &Nights,
+    load: String,
     results: &Results,
 ) -> anyhow::Result<()> {
     let run = Run {
-        facts: facts(arguments, tools, nights)?,
+        facts: facts(arguments, tools, nights, load)?,
         order: tools.iter().map(|tool| tool.name()).collect(),
     };
     print!("{}", report::report(&run, results, false));
@@ -210,6 +212,7 @@ fn facts(
     arguments: &Arguments,
     tools: &[Box<dyn Tool>],
     nights: &Nights,
+    load: String,
 ) -> anyhow::Result<Vec<String>> {
     let len = |path: &Path| fs::metadata(path).map(|data| data.len());
     let origin = if arguments.data.is_some() {
@@ -225,6 +228,7 @@ fn facts(
             machine::commit(),
             machine::machine()
         ),
+        load,
         format!(
             "{origin}: {} bytes, next night {}",
             report::grouped(len(&nights.first)?),
