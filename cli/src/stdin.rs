@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// As much as a pipe holds.
-const PIECE_BYTES: usize = 64 << 10;
-const PIECES_QUEUED: usize = 16;
+/// What a pipe is asked to hold; who may not have so much keeps what there is.
+const PIPE_BYTES: usize = 1 << 20;
+/// What is read at a time.
+const PIECE_BYTES: usize = 256 << 10;
+const PIECES_QUEUED: usize = 4;
 
 enum Message {
     /// What was read. Empty: the end.
@@ -93,6 +95,9 @@ impl Read for Stdin {
 /// Hands on what standard input gives, until its end or an error.
 fn pump(sender: &SyncSender<Message>) {
     let mut stdin = io::stdin().lock();
+    // The fewer turns the two sides take, the faster. It fails where this is no
+    // pipe, or the system grants no more, and then costs only time.
+    let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_BYTES);
     loop {
         let mut piece = vec![0; PIECE_BYTES];
         let read = match stdin.read(&mut piece) {

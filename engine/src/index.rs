@@ -69,6 +69,7 @@ pub struct Index<'d> {
     coverings: Vec<Covering>,
     memory: InMemory,
     directories: Box<dyn Directories + 'd>,
+    segments: Option<Segments>,
     opened: Mutex<Opened>,
     lost: AtomicBool,
 }
@@ -90,9 +91,25 @@ impl<'d> Index<'d> {
             coverings,
             memory,
             directories,
+            segments: segments.cloned(),
             opened: Mutex::default(),
             lost: AtomicBool::new(false),
         }
+    }
+
+    /// Whether [`grow`](Self::grow) keeps chunks anywhere but in memory.
+    pub fn is_kept(&self) -> bool {
+        self.segments.is_some()
+    }
+
+    /// The index with more packs behind those that it has. No answer changes but
+    /// for chunks that it did not have. If it [is lost](Self::is_lost), it stays so.
+    pub fn grow(self, more: impl IntoIterator<Item = CountedPack>) -> Self {
+        let mut packs = self.packs;
+        packs.extend(more);
+        let grown = Self::open(packs, self.segments.as_ref(), self.directories);
+        grown.lost.store(self.lost.into_inner(), Ordering::Release);
+        grown
     }
 
     /// Where a chunk lies. The answer for an id stays the same while this index

@@ -182,6 +182,9 @@ pub enum SnapshotRunError {
     /// A pack could not be stored.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// What was read of earlier packs could not be read again.
+    #[error("directories of earlier packs could be read at first, and then not again")]
+    IndexLost,
     /// The packs that are there could not be listed.
     #[error("the repository's packs could not be listed")]
     ListPacks(#[source] StoreError),
@@ -468,6 +471,7 @@ fn store<S: AppendStore + ?Sized>(
             // The publisher's own error says more than "it failed".
             Err(WalkError::Write(WriteError::Publisher)) => Err(None),
             Err(WalkError::Write(WriteError::Seal(error))) => Err(Some(error.into())),
+            Err(WalkError::Write(WriteError::IndexLost)) => Err(Some(SnapshotRunError::IndexLost)),
             Err(WalkError::Source(error)) => Err(Some(*error)),
         };
         // Nothing is committed before every pack is durable.
@@ -501,10 +505,8 @@ impl From<SnapshotRunError> for WalkError {
     }
 }
 
-/// Gives a root the place of its node.
-fn placed(root: Root, writer: &Writer<'_, '_>) -> PlacedRoot {
-    let place = writer
-        .place(&root.id)
-        .expect("the node of a root was stored with its stream");
-    PlacedRoot { root, place }
+/// Gives a root the place of its node, which was stored with its stream.
+fn placed(root: Root, writer: &Writer<'_, '_>) -> Result<PlacedRoot, WriteError> {
+    let place = writer.place(&root.id).ok_or(WriteError::IndexLost)?;
+    Ok(PlacedRoot { root, place })
 }

@@ -85,8 +85,8 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
         let list = list.ok_or(SnapshotRunError::NoEntries)?;
         writer.flush()?;
         Ok(Stored {
-            list: placed(list, &writer),
-            small: small.map(|root| placed(root, &writer)),
+            list: placed(list, &writer)?,
+            small: small.map(|root| placed(root, &writer)).transpose()?,
             entries: self.entries,
             content_bytes: self.content_bytes,
             written: writer.finish(),

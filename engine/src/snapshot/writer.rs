@@ -23,12 +23,14 @@ use indelible_format::secret::SecretKey;
 use super::COMPRESSION_LEVEL;
 use super::publish::Publisher;
 use crate::env::Env;
-use crate::index::Index;
+use crate::index::{CountedPack, Index};
 use crate::pack::{CodedChunk, PackBuilder, code};
 use crate::tree::{Bough, Shape, Trunk};
 
 /// So many bytes of waiting nodes and pages make a pack of their own.
 const TREE_FLUSH_BYTES: usize = 4 << 20;
+/// So many new chunks are kept in memory; more go where the index keeps its own.
+const FRESH_MAX: usize = 1 << 16;
 
 /// Why chunks can't be stored.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,9 @@ pub(super) enum WriteError {
     /// The publisher failed; it knows why.
     #[error("publishing failed")]
     Publisher,
+    /// What the index said can't be read again.
+    #[error("the index is lost")]
+    IndexLost,
 }
 
 /// What a snapshot's chunks came to.
@@ -64,7 +69,7 @@ pub(super) struct Writer<'w, 'scope> {
     index: Index<'w>,
     /// Packs of a dead run that are in the index and in no entry yet.
     adopted: HashMap<PackId, NewPack>,
-    /// Adopted packs that this snapshot uses, and so lists.
+    /// Packs that this snapshot lists: new ones, and adopted ones that it uses.
     own: HashSet<PackId>,
     publisher: &'w Publisher<'scope>,
     compressor: zstd::bulk::Compressor<'static>,
@@ -72,6 +77,8 @@ pub(super) struct Writer<'w, 'scope> {
     fresh: HashMap<ChunkId, Place>,
     /// The ids of provisional packs that are finished.
     named: HashMap<PackId, PackId>,
+    /// Packs of this run that the index does not have yet.
+    unindexed: Vec<CountedPack>,
     open: Option<PackBuilder>,
     waiting: VecDeque<Bough>,
     waiting_ids: HashSet<ChunkId>,
@@ -100,6 +107,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
                 .expect("the level is one of zstd's"),
             fresh: HashMap::new(),
             named: HashMap::new(),
+            unindexed: Vec::new(),
             open: None,
             waiting: VecDeque::new(),
             waiting_ids: HashSet::new(),
@@ -159,7 +167,8 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             }
         }
         // What waits, waits for packs to be closed.
-        if closed && self.waiting_bytes >= TREE_FLUSH_BYTES {
+        let full = self.index.is_kept() && self.fresh.len() >= FRESH_MAX;
+        if closed && (full || self.waiting_bytes >= TREE_FLUSH_BYTES) {
             self.flush_tree(false)
         } else {
             Ok(())
@@ -198,10 +207,26 @@ impl<'w, 'scope> Writer<'w, 'scope> {
     /// Learns the ids of the packs that were finished.
     fn take_names(&mut self) -> Result<(), WriteError> {
         for named in self.publisher.names().ok_or(WriteError::Publisher)? {
-            self.named.insert(named.provisional, named.pack.id);
+            let (id, len) = (named.pack.id, named.pack.len);
+            self.named.insert(named.provisional, id);
+            self.own.insert(id);
+            self.unindexed.push(CountedPack { id, len });
             self.written.packs.push(named.pack);
         }
+        if self.index.is_kept() && self.fresh.len() >= FRESH_MAX {
+            self.move_to_index();
+        }
         Ok(())
+    }
+
+    /// Lets the index have the new chunks of packs that are durable: of all that
+    /// have names but the last, since packs are stored in their order.
+    fn move_to_index(&mut self) {
+        let last = self.unindexed.pop();
+        let durable = std::mem::replace(&mut self.unindexed, last.into_iter().collect());
+        let index = std::mem::take(&mut self.index).grow(durable);
+        self.fresh.retain(|id, _| index.get(id).is_none());
+        self.index = index;
     }
 
     /// Where a chunk lies, with the id of its pack if that has one.
@@ -266,6 +291,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             }
             let own = pack.provisional();
             let Some(places) = self.places(&bough, &own) else {
+                self.check_index()?;
                 assert!(
                     !all,
                     "children stand before their parents, and every data pack is closed"
@@ -285,9 +311,23 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         }
     }
 
+    /// Whether all that the index said still holds.
+    fn check_index(&self) -> Result<(), WriteError> {
+        if self.index.is_lost() {
+            Err(WriteError::IndexLost)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Stores what waits, behind the data if there is room, and closes the last
     /// pack.
     pub(super) fn flush(&mut self) -> Result<(), WriteError> {
+        self.write_out()?;
+        self.check_index()
+    }
+
+    fn write_out(&mut self) -> Result<(), WriteError> {
         let room = self
             .open
             .as_ref()
@@ -303,9 +343,9 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         let mut pack = self.open.take().expect("a pack with room is open");
         let own = pack.provisional();
         while let Some(bough) = self.waiting.pop_front() {
-            let places = self
-                .places(&bough, &own)
-                .expect("children stand before their parents");
+            let places = self.places(&bough, &own);
+            self.check_index()?;
+            let places = places.expect("children stand before their parents");
             let chunk = self.encode(bough, places, &own);
             self.add(&mut pack, vec![chunk]);
         }

@@ -15,7 +15,7 @@ use indelible_format::ids::ChunkId;
 use indelible_format::rights::Rights;
 
 use crate::support::{
-    Fixture, noise, object, packs, restore_stream, rows, snapshot_at, take_stream,
+    FINE, Fixture, noise, object, packs, restore_stream, rows, snapshot_at, take_stream,
 };
 
 /// An unchanged snapshot is one object, under whatever NAME.
@@ -189,4 +189,35 @@ fn a_small_pack_is_read_in_one_request() {
     restore.to_writer(None, &mut written).unwrap();
     assert!(written == bytes);
     assert_eq!(reads.load(Ordering::SeqCst), 1);
+}
+
+/// A run with more new chunks than memory keeps stores each once all the same.
+///
+/// Method: a first snapshot of some 85,000 chunks whose beginning comes again at
+/// the end, by a client with a state, which moves chunks to its index on the way,
+/// and by one without; compare what they stored, and restore.
+#[test]
+fn more_new_chunks_than_memory_keeps_are_stored_once() {
+    let bytes = noise(5, 24 << 20);
+    let bytes = [&bytes[..], &bytes[..1 << 20]].concat();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let state = State::open(dir.path()).expect("it is writable");
+    let mut stored = Vec::new();
+    for kept in [true, false] {
+        let fixture = Fixture::with_chunker(37, FINE);
+        let mut repository = if kept {
+            fixture.open_with(&state)
+        } else {
+            fixture.open()
+        };
+        let summary = take_stream(&mut repository, "shop", &bytes).expect("a snapshot");
+        assert!(summary.accounting.new_chunks > 70_000);
+        assert!(summary.accounting.new_bytes < (24 << 20) + 2_048);
+        assert_eq!(
+            restore_stream(&repository, summary.number).as_ref(),
+            Ok(&bytes)
+        );
+        stored.push((summary.accounting.new_chunks, summary.accounting.new_bytes));
+    }
+    assert_eq!(stored[0], stored[1]);
 }
