@@ -104,6 +104,7 @@ impl<'d> Index<'d> {
 
     /// The index with more packs behind those that it has. No answer changes but
     /// for chunks that it did not have. If it [is lost](Self::is_lost), it stays so.
+    #[must_use]
     pub fn grow(self, more: impl IntoIterator<Item = CountedPack>) -> Self {
         let mut packs = self.packs;
         packs.extend(more);

@@ -3,8 +3,11 @@
 //! Decoding never writes more than the plaintext length that the authenticated
 //! directory states, and gives exactly that many bytes or an error.
 
+use std::borrow::Cow;
+
 use zstd::zstd_safe;
 
+use crate::limits::{DELTA_BASES_BYTES_MAX, DELTA_BASES_MAX};
 use crate::wire::LayoutError;
 
 /// A way to code a chunk.
@@ -14,19 +17,19 @@ pub enum Coding {
     Raw,
     /// One zstd frame (RFC 8878).
     Zstd,
-    /// A coding that this version does not read: delta, or a later one.
+    /// One zstd frame with the plaintexts of other chunks, the bases, as its prefix.
+    Delta,
+    /// A coding that this version does not read.
     Unsupported(u8),
 }
 
 impl Coding {
-    /// The number of the delta coding, whose records alone may have bases.
-    pub(crate) const DELTA: u8 = 2;
-
     /// Reads the byte of SPEC 6.6.
     pub fn from_byte(byte: u8) -> Self {
         match byte {
             0 => Self::Raw,
             1 => Self::Zstd,
+            2 => Self::Delta,
             other => Self::Unsupported(other),
         }
     }
@@ -36,6 +39,7 @@ impl Coding {
         match self {
             Self::Raw => 0,
             Self::Zstd => 1,
+            Self::Delta => 2,
             Self::Unsupported(byte) => byte,
         }
     }
@@ -57,6 +61,17 @@ pub enum DecodeError {
     /// Not one complete zstd frame.
     #[error("it is not one complete zstd frame")]
     Frame,
+    /// A delta whose bases are not at hand.
+    #[error("it is a delta, and its bases are not at hand")]
+    NoBases,
+    /// A delta whose bases are too many, or too long together.
+    #[error("its {count} bases have {size_bytes} bytes together, more than a delta may lean on")]
+    Bases {
+        /// How many they are.
+        count: usize,
+        /// Length of their plaintexts together, bytes.
+        size_bytes: usize,
+    },
 }
 
 /// Decodes chunks one after the other, in working memory that it keeps.
@@ -95,25 +110,63 @@ impl Decoder {
                 stated: plain.len(),
             }),
             Coding::Zstd => self.decode_frame(coded, plain),
+            Coding::Delta => Err(DecodeError::NoBases),
             Coding::Unsupported(byte) => Err(DecodeError::Unsupported(byte)),
         }
     }
 
     fn decode_frame(&mut self, coded: &[u8], plain: &mut [u8]) -> Result<(), DecodeError> {
-        let stated = plain.len();
-        if zstd_safe::find_frame_compressed_size(coded) != Ok(coded.len()) {
-            return Err(DecodeError::Frame);
+        check_frame(coded, plain.len())?;
+        let decoded = self.frames.decompress(plain, coded);
+        check_len(decoded, plain.len())
+    }
+}
+
+/// Decodes a delta chunk into a buffer of the length that its directory states, from
+/// the plaintexts of its bases, in their order. Whether those were the right ones,
+/// the id of what comes out says.
+///
+/// # Errors
+///
+/// [`DecodeError`].
+pub fn decode_delta(coded: &[u8], bases: &[&[u8]], plain: &mut [u8]) -> Result<(), DecodeError> {
+    let size_bytes = bases.iter().map(|base| base.len()).sum();
+    let prefix = match bases {
+        [] => return Err(DecodeError::NoBases),
+        _ if bases.len() > DELTA_BASES_MAX || size_bytes > DELTA_BASES_BYTES_MAX => {
+            return Err(DecodeError::Bases {
+                count: bases.len(),
+                size_bytes,
+            });
         }
-        match zstd_safe::get_frame_content_size(coded) {
-            Ok(Some(len)) if len == stated as u64 => {}
-            Ok(_) => return Err(DecodeError::Length { stated }),
-            Err(_) => return Err(DecodeError::Frame),
-        }
-        match self.frames.decompress(plain, coded) {
-            Ok(len) if len == stated => Ok(()),
-            Ok(_) => Err(DecodeError::Length { stated }),
-            Err(_) => Err(DecodeError::Frame),
-        }
+        [base] => Cow::Borrowed(*base),
+        _ => Cow::Owned(bases.concat()),
+    };
+    check_frame(coded, plain.len())?;
+    // A context refers to its prefix for as long as it lives.
+    let mut frames = zstd_safe::DCtx::create();
+    let decoded = frames.ref_prefix(&prefix);
+    let decoded = decoded.and_then(|_| frames.decompress(plain, coded));
+    check_len(decoded, plain.len())
+}
+
+/// Whether bytes are one frame, and state this length of what is in it.
+fn check_frame(coded: &[u8], stated: usize) -> Result<(), DecodeError> {
+    if zstd_safe::find_frame_compressed_size(coded) != Ok(coded.len()) {
+        return Err(DecodeError::Frame);
+    }
+    match zstd_safe::get_frame_content_size(coded) {
+        Ok(Some(len)) if len == stated as u64 => Ok(()),
+        Ok(_) => Err(DecodeError::Length { stated }),
+        Err(_) => Err(DecodeError::Frame),
+    }
+}
+
+fn check_len(decoded: zstd_safe::SafeResult, stated: usize) -> Result<(), DecodeError> {
+    match decoded {
+        Ok(len) if len == stated => Ok(()),
+        Ok(_) => Err(DecodeError::Length { stated }),
+        Err(_) => Err(DecodeError::Frame),
     }
 }
 

@@ -196,13 +196,13 @@ fn decode_record(
         "plaintext length of the chunk",
     )?;
     let (depth, base_count) = (cursor.u8(FIELD)?, cursor.u8(FIELD)?);
-    if coding == Coding::Unsupported(Coding::DELTA) && class != Class::Data.to_byte() {
+    if coding == Coding::Delta && class != Class::Data.to_byte() {
         return Err(LayoutError::NotCanonical {
             field: "class of a delta chunk",
         });
     }
     let (depths, counts): ((u8, u8), (usize, usize)) = match coding {
-        Coding::Unsupported(Coding::DELTA) => ((1, DELTA_DEPTH_MAX), (1, DELTA_BASES_MAX)),
+        Coding::Delta => ((1, DELTA_DEPTH_MAX), (1, DELTA_BASES_MAX)),
         Coding::Raw | Coding::Zstd | Coding::Unsupported(_) => ((0, 0), (0, 0)),
     };
     within(

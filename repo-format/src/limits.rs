@@ -24,6 +24,8 @@ pub const DIRECTORY_PACKS_MAX: usize = 4_096;
 pub const DELTA_DEPTH_MAX: u8 = 16;
 /// Bases of a delta chunk.
 pub const DELTA_BASES_MAX: usize = 4;
+/// Plaintexts of the bases of a delta chunk together, bytes.
+pub const DELTA_BASES_BYTES_MAX: usize = 4 << 20;
 /// A commit body, bytes.
 pub const COMMIT_BYTES_MAX: usize = 64 << 20;
 /// A sealed manifest, bytes.

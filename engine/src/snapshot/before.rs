@@ -23,14 +23,17 @@ const LOOKS: usize = 64;
 /// Streams of a tree that are remembered.
 const STREAMS_MAX: usize = 1 << 16;
 
+/// Walks the stream at a path, if there was one.
+type Walks<'b> = Box<dyn Fn(&[u8]) -> Option<PastChunks<'b>> + 'b>;
+
 /// The streams of the snapshot before.
 pub(super) enum Before<'b> {
     /// There is none, or nothing is known of it.
     Unknown,
     /// From the state.
     Lists(ListFile),
-    /// From the tree: the walk over each stream, by path.
-    Tree(Box<dyn Fn(&[u8]) -> Option<PastChunks<'b>> + 'b>),
+    /// From the tree.
+    Tree(Walks<'b>),
 }
 
 impl<'b> Before<'b> {

@@ -86,13 +86,15 @@ pub(super) fn flow<E: Send>(
     for buffer in spare {
         empty.send(buffer).expect("the receiver is here");
     }
-    let (full, fulls) = sync_channel(BUFFERS);
-    full.send(Ok((filled, false)))
+    let (read, buffers) = sync_channel(BUFFERS);
+    read.send(Ok((filled, false)))
         .expect("the receiver is here");
     let (cut, cuts) = sync_channel(1);
-    thread::scope(|scope| {
-        scope.spawn(move || feed(&empties, &full, fill));
-        scope.spawn(move || chunk(fulls, &cut, &mut cutter));
+    // Who is left waiting for a buffer when this ends learns it from the other end:
+    // the channels go with the closure, before the threads are waited for.
+    thread::scope(move |scope| {
+        scope.spawn(move || feed(&empties, &read, fill));
+        scope.spawn(move || chunk(buffers, &cut, &mut cutter));
         let mut done = Vec::new();
         for chunked in cuts {
             let taken = chunked.and_then(|(buffer, cuts)| {
@@ -115,22 +117,26 @@ pub(super) fn flow<E: Send>(
 /// Fills buffers until the stream ends.
 fn feed<E>(
     empties: &Receiver<Buffer>,
-    full: &SyncSender<Filled<E>>,
+    read: &SyncSender<Filled<E>>,
     mut fill: impl FnMut(&mut Buffer) -> Result<bool, E>,
 ) {
     for mut buffer in empties {
         let ended = fill(&mut buffer);
         let last = !matches!(ended, Ok(false));
-        if full.send(ended.map(|ended| (buffer, ended))).is_err() || last {
+        if read.send(ended.map(|ended| (buffer, ended))).is_err() || last {
             return;
         }
     }
 }
 
 /// Cuts buffers, and moves what is not decided to the next.
-fn chunk<E>(fulls: Receiver<Filled<E>>, cut: &SyncSender<Chunked<E>>, cutter: &mut Cutter<'_, '_>) {
+fn chunk<E>(
+    buffers: Receiver<Filled<E>>,
+    cut: &SyncSender<Chunked<E>>,
+    cutter: &mut Cutter<'_, '_>,
+) {
     let mut tail = Vec::new();
-    for filled in fulls {
+    for filled in buffers {
         let chunked = filled.map(|(mut buffer, ended)| {
             buffer.prepend(&tail);
             let cuts = cutter.cut(buffer.content(), ended);

@@ -70,9 +70,9 @@ impl<'scope> Publisher<'scope> {
         progress: &'env dyn Progress,
     ) -> Self {
         let (queue, packs) = sync_channel(0);
-        let (names, named) = channel();
+        let (tell, named) = channel();
         let thread =
-            scope.spawn(move || publish_all(store, state, journal, progress, &packs, &names));
+            scope.spawn(move || publish_all(store, state, journal, progress, &packs, &tell));
         Self {
             queue,
             named,
@@ -112,7 +112,7 @@ fn publish_all<S: AppendStore + ?Sized>(
     mut journal: Option<Journal>,
     progress: &dyn Progress,
     packs: &Receiver<PackBuilder>,
-    names: &Sender<Named>,
+    tell: &Sender<Named>,
 ) -> Result<Option<Journal>, PublishError> {
     progress.begin(Phase::Publishing, None);
     for pack in packs {
@@ -128,7 +128,7 @@ fn publish_all<S: AppendStore + ?Sized>(
             },
         };
         // Nobody waits for it once the run has failed.
-        let _ = names.send(named);
+        let _ = tell.send(named);
         let stored = put(store, &pack);
         if !planted(Bug::PackFailureIgnored) {
             stored?;

@@ -38,7 +38,7 @@ const MAGIC: &[u8; 8] = b"INDLCUT1";
 /// Chunks of a part.
 const PART_CHUNKS: usize = 1_024;
 const RECORD_BYTES: usize = 36;
-const HEADER_BYTES: u64 = 8 + 32;
+const HEADER_BYTES: usize = 8 + 32;
 /// The sealed table of streams, bytes. A snapshot with more has no list.
 const TABLE_BYTES_MAX: usize = PACK_BYTES_MAX;
 
@@ -263,7 +263,7 @@ impl ListFile {
     fn open(path: &Path, gear: &SecretKey) -> io::Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
-        let mut header = [0; HEADER_BYTES as usize];
+        let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0)?;
         let mut end = [0; 16];
         file.read_exact_at(&mut end, len.saturating_sub(16))?;

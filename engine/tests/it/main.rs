@@ -22,6 +22,7 @@ mod round_trips;
 mod source;
 mod state;
 mod store;
+mod streams;
 mod support;
 mod target;
 mod trees;

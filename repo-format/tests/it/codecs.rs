@@ -171,8 +171,16 @@ fn stored_len(plain: &[u8]) -> Result<u64, LayoutError> {
 fn coding(bytes: &[u8]) -> Option<Vec<u8>> {
     let ([coding, len @ ..], coded) = bytes.split_first_chunk::<3>()?;
     let plain_len = usize::from(u16::from_le_bytes(*len));
-    let plain = coding::decode(Coding::from_byte(*coding), coded.to_vec(), plain_len).ok()?;
-    assert_eq!(plain.len(), plain_len);
+    match Coding::from_byte(*coding) {
+        Coding::Delta => {
+            let bases: [&[u8]; 2] = [&[b'a'; 700], b"INSERT INTO orders VALUES"];
+            coding::decode_delta(coded, &bases, &mut vec![0; plain_len]).ok()?;
+        }
+        coding => {
+            let plain = coding::decode(coding, coded.to_vec(), plain_len).ok()?;
+            assert_eq!(plain.len(), plain_len);
+        }
+    }
     Some(bytes.to_vec())
 }
 

@@ -102,6 +102,7 @@ pub(crate) fn run(vector: &Vector) -> Result<Found, Refused> {
         "directory" => packs::directory,
         "trailer" => packs::trailer,
         "coding" => packs::coding,
+        "delta" => packs::delta,
         "pack" => packs::pack,
         "node" => trees::node,
         "places" => trees::places,

@@ -81,6 +81,20 @@ pub(super) fn coding(vector: &Vector) -> Result<Found, Refused> {
     })
 }
 
+/// The bases stand in its parameters.
+pub(super) fn delta(vector: &Vector) -> Result<Found, Refused> {
+    let bases: Vec<Vec<u8>> = (0..10)
+        .map(|number| format!("base-{number}"))
+        .take_while(|base| vector.has(base))
+        .map(|base| vector.bytes_of(&base))
+        .collect();
+    let bases: Vec<&[u8]> = bases.iter().map(Vec::as_slice).collect();
+    let plain_len = usize::try_from(vector.number("plain-length")).expect("a length");
+    let mut plain = vec![0; plain_len];
+    coding::decode_delta(vector.bytes(), &bases, &mut plain)?;
+    Ok(Found::new().give("plaintext", hex(&plain)))
+}
+
 /// Why a pack as a whole is not what it should be.
 #[derive(Debug, thiserror::Error)]
 enum PackError {

@@ -14,7 +14,7 @@ use crate::sealed::{pack_header, some_header};
 use crate::vector::{Vector, hex};
 
 pub(super) fn make() -> Vec<Vector> {
-    [headers(), directories(), trailers(), codings(), packs()].concat()
+    [headers(), directories(), trailers(), codings(), deltas(), packs()].concat()
 }
 
 fn headers() -> Vec<Vector> {
@@ -200,11 +200,51 @@ fn codings() -> Vec<Vector> {
     group.with("plain-length", 1_000);
     group.accept("compressed", "a block with a match", crate::vector::unhex(COMPRESSED));
     group.with("plain-length", 5);
-    for coding in [2, 3, 255] {
+    for coding in [3, 255] {
         group.with("coding", coding);
         let name = format!("unsupported-{coding}");
-        group.reject(&name, "delta, or not known to this version", "Unsupported", "plain");
+        group.reject(&name, "not known to this version", "Unsupported", "plain");
     }
+    group.vectors
+}
+
+/// Twelve rows of an invented table. In the plaintext one of them has changed.
+fn rows(changed: bool) -> String {
+    let row = |number: u32| {
+        let state = if changed && number == 5 { "shut" } else { "open" };
+        let code = number * 7_919 % 10_007;
+        format!("INSERT INTO orders VALUES ({number}, '{code:05}', '{state}');\n")
+    };
+    (0..12).map(row).collect()
+}
+
+/// What `zstd --patch-from` of the unchanged rows makes of the changed ones.
+const PATCH: &str = "28b52ffd6042018d0000207368757403002340257d11a1a00c0310";
+
+fn deltas() -> Vec<Vector> {
+    let mut group = Group::new("delta", "6.6");
+    let (base, plain) = (rows(false).into_bytes(), rows(true));
+    let patch = crate::vector::unhex(PATCH);
+    group.with("plain-length", plain.len());
+    group.reject("no-base", "no base", "NoBases", patch.clone());
+    group.with("base-0", hex(&base));
+    group.accept("one-base", "one base", patch.clone());
+    group.reject("two-frames", "a frame behind", "Frame", patch.repeat(2));
+    group.reject("trailing", "a byte behind", "Frame", longer(&patch, &[0]));
+    group.reject("cut", "cut short", "Frame", cut(&patch, 1));
+    group.reject("nothing", "no bytes", "Frame", []);
+    group.with("plain-length", plain.len() - 1);
+    group.reject("length", "another length than the directory states", "Length", patch.clone());
+    group.with("plain-length", plain.len());
+    group.with("base-0", hex(&base[..100]));
+    group.reject("short-base", "refers to bytes that its base lacks", "Frame", patch.clone());
+    group.with("base-0", hex(&base[..300])).with("base-1", hex(&base[300..]));
+    group.accept("two-bases", "two bases, one behind the other", patch.clone());
+    group.without().with("plain-length", plain.len());
+    for number in 0..5 {
+        group.with(&format!("base-{number}"), hex(&base));
+    }
+    group.reject("five-bases", "five bases", "Bases", patch);
     group.vectors
 }
 
