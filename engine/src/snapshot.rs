@@ -12,6 +12,7 @@
 mod before;
 mod commit;
 mod cutter;
+mod error;
 mod feed;
 mod intake;
 mod prepare;
@@ -19,29 +20,27 @@ mod publish;
 mod source_items;
 mod writer;
 
-use std::io;
 use std::thread;
 
-use indelible_format::ids::{CommitId, PackId, RecordId};
+use indelible_format::ids::CommitId;
 use indelible_format::limits::MANIFEST_BYTES_MAX;
 use indelible_format::manifest::{Accounting, Manifest, Source};
 use indelible_format::name::Name;
 use indelible_format::node::{PlacedRoot, Root};
 use indelible_format::pack::PackRecipients;
-use indelible_format::path::EntryPath;
-use indelible_format::rights::{Kind, Rights};
+use indelible_format::rights::Kind;
 
 use crate::cancel::Cancel;
 use crate::chunker::Chunker;
-use crate::log::AppendError;
 use crate::progress::Progress;
-use crate::repository::{Forbidden, Repository};
-use crate::source::{Change, CommandError, CommandSpec, Item, SourceError, Stderr};
+use crate::repository::Repository;
+use crate::source::{Change, CommandSpec, Item, Stderr};
 use crate::state::{ChunkLists, ListFile, ListWriter};
-use crate::store::{AppendStore, ReadStore, StoreError};
+use crate::store::{AppendStore, ReadStore};
 use before::{Before, last_snapshot};
 use commit::commit_snapshot;
 use cutter::Cutting;
+pub use error::SnapshotRunError;
 use intake::Intake;
 use prepare::Prepared;
 pub use publish::PublishError;
@@ -111,113 +110,6 @@ pub struct Summary {
     pub took_ms: u64,
 }
 
-/// Why a snapshot was not committed, or may not have been.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SnapshotRunError {
-    /// The key has not the write right.
-    #[error("the key has the rights {held}, and adding a snapshot takes write")]
-    NoWrite {
-        /// What it has.
-        held: Rights,
-    },
-    /// The key may not write this NAME.
-    #[error("the key may not write snapshots named {name}")]
-    NotThisName {
-        /// The NAME.
-        name: Name,
-        /// The patterns that it may write.
-        allowed: Vec<String>,
-    },
-    /// The log lets this key sign nothing, or no snapshots.
-    #[error(transparent)]
-    Forbidden(#[from] Forbidden),
-    /// A source can't be read.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// Reading a stream failed.
-    #[error("reading {path} failed")]
-    Stream {
-        /// The entry's path.
-        path: String,
-        /// What the system answered.
-        source: io::Error,
-    },
-    /// A stream ended without a byte.
-    #[error("{path} is empty: standard input ended at once")]
-    EmptyStream {
-        /// The entry's path.
-        path: String,
-    },
-    /// A command failed.
-    #[error("the command for {path} failed")]
-    Command {
-        /// The entry's path.
-        path: String,
-        /// How.
-        source: CommandError,
-    },
-    /// There is nothing to store.
-    #[error("there is nothing to store")]
-    NoEntries,
-    /// Two entries can't stand in one snapshot so (SPEC 8.4): they have one
-    /// path, one is below the other and that is no directory, or they are out
-    /// of order.
-    #[error("{path} can't be stored behind {before}")]
-    Order {
-        /// The earlier entry's path.
-        before: EntryPath,
-        /// The later one's.
-        path: EntryPath,
-    },
-    /// A manifest has no room for them.
-    #[error("labels, paths and command lines are more, or longer, than a snapshot can note")]
-    Notes,
-    /// It was interrupted.
-    #[error("interrupted")]
-    Interrupted,
-    /// Keys of the bundle can't be used.
-    #[error(transparent)]
-    Seal(#[from] indelible_format::seal::UnusableKey),
-    /// A pack could not be stored.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// What was read of earlier packs could not be read again.
-    #[error("directories of earlier packs could be read at first, and then not again")]
-    IndexLost,
-    /// The packs that are there could not be listed.
-    #[error("the repository's packs could not be listed")]
-    ListPacks(#[source] StoreError),
-    /// A pack that the snapshot needs has disappeared since it was found.
-    #[error(
-        "pack {pack} of an earlier snapshot, which this one needs, has disappeared or changed its length"
-    )]
-    ReachLost {
-        /// The pack.
-        pack: PackId,
-        /// What the store answered, if it failed.
-        source: Option<StoreError>,
-    },
-    /// The commit record could not be stored.
-    #[error("the commit record could not be stored")]
-    Record(#[source] StoreError),
-    /// The record's name is taken by other bytes, put there on purpose.
-    #[error("the store holds other bytes under the name of commit record {id}")]
-    RecordTaken {
-        /// The record.
-        id: RecordId,
-    },
-    /// The snapshot states more than a commit may.
-    #[error("the commit body has {size_bytes} bytes, more than the format allows")]
-    CommitTooLarge {
-        /// Its size.
-        size_bytes: usize,
-    },
-    /// The log entry was not created, or may not have been.
-    #[error(transparent)]
-    Append(#[from] Box<AppendError<SnapshotRunError>>),
-}
-
 fn check(cancel: &Cancel) -> Result<(), SnapshotRunError> {
     if cancel.is_requested() {
         Err(SnapshotRunError::Interrupted)
@@ -231,7 +123,7 @@ fn check(cancel: &Cancel) -> Result<(), SnapshotRunError> {
 /// # Errors
 ///
 /// [`SnapshotRunError`]. Nothing was committed, unless it holds
-/// [`AppendError::Unknown`].
+/// [`AppendError::Unknown`](crate::log::AppendError::Unknown).
 pub fn run<S: AppendStore + ?Sized>(
     repository: &mut Repository<'_, S>,
     request: &Request,

@@ -269,6 +269,24 @@ fn make_dir(path: &Path) -> Result<(), StateError> {
         .map_err(failed("make the directory", path))
 }
 
+/// Creates a file that is locked for as long as it is open, so that others can tell
+/// whether who writes it lives.
+///
+/// It fails where another has locked it since it was created, taking it for what a
+/// dead run left; waiting for that would be waiting for a whole snapshot.
+fn create_locked(path: &Path) -> Result<File, StateError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed("create", path))?;
+    file.try_lock()
+        .map_err(|error| failed("lock", path)(error.into()))?;
+    Ok(file)
+}
+
 /// The file's bytes, or `None` if there is no file. A longer one is damaged.
 fn read_file(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StateError> {
     let file = match File::open(path) {

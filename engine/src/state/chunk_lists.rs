@@ -19,9 +19,9 @@
 //! ```
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use indelible_format::name::Name;
 use indelible_format::seal::{CHUNK_LIST, SEAL_OVERHEAD, open, seal};
 use indelible_format::secret::{SecretKey, chunk_list_key};
 
-use super::{RepositoryState, StateError, failed, make_dir};
+use super::{RepositoryState, StateError, create_locked, failed, make_dir};
 use crate::past::{PastChunk, PastChunks};
 
 const MAGIC: &[u8; 8] = b"INDLCUT1";
@@ -93,14 +93,7 @@ impl ChunkLists {
         make_dir(&self.dir)?;
         self.remove_dead();
         let path = self.dir.join(format!("{commit}.tmp"));
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed("create", &path))?;
-        file.try_lock()
-            .map_err(|error| failed("lock", &path)(error.into()))?;
+        let file = create_locked(&path)?;
         let mut writer = ListWriter {
             lists: self.clone(),
             path,

@@ -9,12 +9,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use indelible_format::ids::{CommitId, DomainId, PackId};
 
-use super::{RepositoryState, StateError, failed, make_dir};
+use super::{RepositoryState, StateError, create_locked, failed, make_dir};
 
 /// A pack that a run finished and did not commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,16 +68,7 @@ impl RepositoryState {
         let dir = self.root.join("journal");
         make_dir(&dir)?;
         let path = dir.join(format!("{domain}-{commit}"));
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed("create", &path))?;
-        // Another run may have taken it for a dead one's since it was created;
-        // to wait for that run would be to wait for its whole snapshot.
-        file.try_lock()
-            .map_err(|error| failed("lock", &path)(error.into()))?;
+        let file = create_locked(&path)?;
         Ok(Journal { path, file })
     }
 

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use indelible_format::ids::{DomainId, RepositoryId};
 
-use super::{RepositoryState, StateError, failed, make_dir, staged};
+use super::{RepositoryState, StateError, create_locked, failed, make_dir, staged};
 
 /// How often the files are listed anew because one went in between.
 const LISTINGS_MAX: u32 = 5;
@@ -126,16 +126,7 @@ impl Segments {
     pub fn begin(&self) -> Result<SegmentDraft, StateError> {
         make_dir(&self.dir)?;
         let path = staged(&self.dir.join("segment"));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed("create", &path))?;
-        // Whoever has the turn may have taken it for a dead run's by now.
-        file.try_lock()
-            .map_err(|error| failed("lock", &path)(error.into()))?;
+        let file = create_locked(&path)?;
         Ok(SegmentDraft { path, file })
     }
 
