@@ -87,6 +87,42 @@ fn an_entry_without_effect_is_void() {
     assert_eq!(appended.number, 2);
 }
 
+/// A signature that a client has seen to verify is not checked again, and every
+/// other one is.
+///
+/// Method: alter the signature of the last of two entries. What is kept of the log
+/// are the leaves of the valid ones; and only a client that claims to have seen
+/// the altered one verify, at its own number, takes it for valid.
+#[test]
+fn only_what_was_seen_to_verify_is_not_checked_again() {
+    let fixture = Fixture::new(108);
+    for _ in [1, 2] {
+        append(&fixture, &fixture.store, &read(&fixture)).unwrap();
+    }
+    let key = ObjectKey::Log(2);
+    let end = object(&fixture.store, &key).len() - 1;
+    fixture.store.flip(&key, end, 0);
+    let altered = leaf_hash(&object(&fixture.store, &key));
+
+    let history = read(&fixture);
+    let kept = Signed::of(&history);
+    assert_eq!(kept.get(0), Some(&history.leaves[0]));
+    assert_eq!(kept.get(1), Some(&history.leaves[1]));
+    assert_eq!((kept.get(2), kept.get(3)), (None, None));
+
+    let claims = [
+        (vec![None, None, Some(altered)], true),
+        (vec![None, None, Some(history.leaves[1])], false),
+        (vec![None, Some(altered), None], false),
+        (Vec::new(), false),
+    ];
+    for (claim, believed) in claims {
+        let signed: Signed = claim.into_iter().collect();
+        let history = log::read(&fixture.store, &[], &signed).unwrap();
+        assert_eq!(history.entries.contains_key(&2), believed, "{signed:?}");
+    }
+}
+
 /// Only the oldest version commits, though the store said "created".
 ///
 /// Method: another entry, and junk, come in front of ours when we look at what
