@@ -9,11 +9,13 @@ use crate::support::alter;
 
 /// What was not read is said, and "no problem" is said of the rest only.
 ///
-/// Method: compare all that a half sample and an empty one print, at each level.
+/// Method: compare all that a sample of two packs in four and an empty one print,
+/// at each level. Packs differ by a few bytes, so half of them may be two or three;
+/// two fifths are always two.
 #[test]
 fn a_sample_says_what_it_did_not_read() {
     let watch = Watch::of(4);
-    let half = watch.verify(&["--sample", "50%"]);
+    let half = watch.verify(&["--sample", "40%"]);
     half.exits(0);
     assert_data_eq!(
         half.stdout(),
