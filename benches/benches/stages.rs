@@ -16,7 +16,7 @@ use indelible_engine::cancel::Cancel;
 use indelible_engine::chunker::Chunker;
 use indelible_engine::env::Env;
 use indelible_engine::keys::{Credential, NewRepository};
-use indelible_engine::pack::{self, CodedChunk, PackBuilder};
+use indelible_engine::pack::{self, Basis, CodedChunk, PackBuilder};
 use indelible_engine::progress::Silent;
 use indelible_engine::repository::Repository;
 use indelible_engine::restore::Restore;
@@ -81,6 +81,7 @@ impl Bench {
                 coding,
                 plain_len: plain.len(),
                 coded,
+                basis: Basis::default(),
             })
             .collect();
         let random = PackRandomness {
@@ -263,7 +264,7 @@ fn pack_building(bencher: Bencher) {
             let (mut builder, mut waiting, mut waiting_len) = (begin(), Vec::new(), 0);
             for chunk in coded {
                 let len = waiting_len + chunk.coded.len();
-                if !builder.fits(waiting.len() + 1, len) {
+                if !builder.fits(waiting.len() + 1, len, 0) {
                     builder.add(std::mem::take(&mut waiting));
                     divan::black_box(std::mem::replace(&mut builder, begin()).finish());
                     waiting_len = 0;

@@ -11,8 +11,10 @@
 
 mod kept;
 
+use std::collections::HashMap;
+
 use indelible_format::coding::{Class, Coding};
-use indelible_format::directory::{Directory, DirectoryError, Record};
+use indelible_format::directory::{Base, Directory, DirectoryError, Record};
 use indelible_format::ids::{ChunkId, PackId};
 use indelible_format::limits::{
     DELTA_BASES_MAX, DIRECTORY_PACKS_MAX, PACK_BYTES_MAX, PACK_CHUNKS_MAX,
@@ -21,6 +23,7 @@ use indelible_format::pack::{
     HEADER_BYTES, HeaderError, PackHeader, PackKeys, PackRandomness, PackRecipients, TRAILER_BYTES,
     encode_trailer, parse_trailer,
 };
+use indelible_format::places::Place;
 use indelible_format::seal::{SEAL_OVERHEAD, TAG_BYTES, UnusableKey};
 use indelible_format::secret::SecretKey;
 use indelible_format::wire::LayoutError;
@@ -52,6 +55,17 @@ pub struct CodedChunk {
     pub plain_len: usize,
     /// The coded bytes.
     pub coded: Vec<u8>,
+    /// What it is a delta of.
+    pub basis: Basis,
+}
+
+/// What a delta leans on; the default is nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Basis {
+    /// How many deltas decode behind one another.
+    pub depth: u8,
+    /// Where its bases lie, in the order in which they are its prefix.
+    pub bases: Vec<Place>,
 }
 
 /// Codes a plaintext: zstd at this level, or raw where that is no shorter.
@@ -78,6 +92,10 @@ pub struct PackBuilder {
     index_key: SecretKey,
     bytes: Vec<u8>,
     directory: Directory,
+    /// Slots of the directory's table of other packs.
+    slots: HashMap<PackId, u16>,
+    /// Bases of all chunks together.
+    bases: usize,
 }
 
 /// A finished pack, not yet stored.
@@ -121,6 +139,8 @@ impl PackBuilder {
             index_key: index_key.clone(),
             bytes,
             directory: Directory::default(),
+            slots: HashMap::new(),
+            bases: 0,
         })
     }
 
@@ -142,42 +162,68 @@ impl PackBuilder {
 
     /// How long it would be if it were finished now, bytes.
     pub fn size_bytes(&self) -> usize {
-        self.bytes.len() + Directory::sealed_len(self.len()) + TRAILER_BYTES
+        self.size_with(0, 0, 0)
     }
 
-    /// Whether so many more chunks, of this coded length together, fit.
-    pub fn fits(&self, chunks: usize, coded_len: usize) -> bool {
-        let count = self.len() + chunks;
-        let grown = self.bytes.len()
+    /// How long it would be with so many more chunks, each of whose bases lies in a
+    /// pack of its own, bytes.
+    fn size_with(&self, chunks: usize, coded_len: usize, bases: usize) -> usize {
+        let (bases, packs) = (self.bases + bases, self.slots.len() + bases);
+        self.bytes.len()
             + coded_len
             + chunks * TAG_BYTES
-            + Directory::sealed_len(count)
-            + TRAILER_BYTES;
-        count <= PACK_CHUNKS_MAX && grown <= PACK_BYTES_MAX
+            + Directory::sealed_len(self.len() + chunks, bases, packs)
+            + TRAILER_BYTES
+    }
+
+    /// Whether so many more chunks, of this coded length and with so many bases
+    /// together, fit, wherever the bases lie.
+    pub fn fits(&self, chunks: usize, coded_len: usize, bases: usize) -> bool {
+        self.len() + chunks <= PACK_CHUNKS_MAX
+            && self.slots.len() + bases <= DIRECTORY_PACKS_MAX
+            && self.size_with(chunks, coded_len, bases) <= PACK_BYTES_MAX
     }
 
     /// Adds chunks that [`fits`](Self::fits) was asked about, encrypts them on all
-    /// cores, and gives the number of the first.
+    /// cores, and gives the number of the first. A base that lies in this pack has its
+    /// provisional id for a place.
     ///
     /// # Panics
     ///
     /// If they do not fit.
     pub fn add(&mut self, chunks: Vec<CodedChunk>) -> u16 {
         let coded_len = chunks.iter().map(|chunk| chunk.coded.len()).sum();
-        let within = self.fits(chunks.len(), coded_len);
+        let bases = chunks.iter().map(|chunk| chunk.basis.bases.len()).sum();
+        let within = self.fits(chunks.len(), coded_len, bases);
         assert!(within, "the caller asked whether they fit");
         let first = u16::try_from(self.len()).expect("a pack has at most 8,192 chunks");
         let keys = &self.keys;
-        let stored: Vec<(Record, Vec<u8>)> = chunks
+        let stored: Vec<(Record, Vec<u8>, Vec<Place>)> = chunks
             .into_par_iter()
             .enumerate()
             .map(|(at, chunk)| encrypt(keys, usize::from(first) + at, chunk))
             .collect();
-        for (record, bytes) in stored {
+        for (mut record, bytes, bases) in stored {
+            record.bases = bases.iter().map(|place| self.base(place)).collect();
             self.directory.records.push(record);
             self.bytes.extend_from_slice(&bytes);
         }
+        self.bases += bases;
         first
+    }
+
+    /// A base as the directory names it.
+    fn base(&mut self, place: &Place) -> Base {
+        let number = place.number;
+        if place.pack == self.provisional {
+            return Base { slot: 0, number };
+        }
+        let packs = &mut self.directory.packs;
+        let slot = *self.slots.entry(place.pack).or_insert_with(|| {
+            packs.push(place.pack);
+            u16::try_from(packs.len()).expect("a table has at most 4,096 packs")
+        });
+        Base { slot, number }
     }
 
     /// Seals the directory and names the pack.
@@ -200,7 +246,8 @@ impl PackBuilder {
     }
 }
 
-fn encrypt(keys: &PackKeys, number: usize, chunk: CodedChunk) -> (Record, Vec<u8>) {
+/// A chunk's record but for its bases, its bytes, and where its bases lie.
+fn encrypt(keys: &PackKeys, number: usize, chunk: CodedChunk) -> (Record, Vec<u8>, Vec<Place>) {
     let number = u32::try_from(number).expect("a pack has at most 8,192 chunks");
     let mut stored = chunk.coded;
     keys.of(chunk.class)
@@ -211,10 +258,10 @@ fn encrypt(keys: &PackKeys, number: usize, chunk: CodedChunk) -> (Record, Vec<u8
         coding: chunk.coding,
         stored_len: u32::try_from(stored.len()).expect("a chunk fits into a pack"),
         plain_len: u32::try_from(chunk.plain_len).expect("a chunk is at most 4 MiB"),
-        depth: 0,
+        depth: chunk.basis.depth,
         bases: Vec::new(),
     };
-    (record, stored)
+    (record, stored, chunk.basis.bases)
 }
 
 /// Why a pack's directory can't be had.

@@ -18,6 +18,8 @@ use crate::wire::{Builder, Cursor, LayoutError, within};
 
 const FIELD: &str = "pack directory";
 const RECORD_BYTES_MIN: usize = 44;
+const BASE_BYTES: usize = 4;
+const PACK_ID_BYTES: usize = 32;
 
 /// Where a base of a delta chunk lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,9 +121,10 @@ impl Directory {
         Ok(directory)
     }
 
-    /// How long the sealed directory of this many chunks without bases is, bytes.
-    pub fn sealed_len(chunks: usize) -> usize {
-        6 + chunks * RECORD_BYTES_MIN + SEAL_OVERHEAD
+    /// How long the sealed directory of this many chunks is that have this many bases
+    /// together, in this many other packs, bytes.
+    pub fn sealed_len(chunks: usize, bases: usize, packs: usize) -> usize {
+        6 + packs * PACK_ID_BYTES + chunks * RECORD_BYTES_MIN + bases * BASE_BYTES + SEAL_OVERHEAD
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -16,7 +16,7 @@ use clap::Parser;
 use indelible_engine::env::{Clock as _, Env, SystemClock};
 use indelible_engine::index::{CountedPack, DomainDirectories, Index};
 use indelible_engine::keys::NewRepository;
-use indelible_engine::pack::{CodedChunk, PackBuilder};
+use indelible_engine::pack::{Basis, CodedChunk, PackBuilder};
 use indelible_engine::state::{RepositoryState, State};
 use indelible_engine::store::MemoryStore;
 use indelible_format::bundle::{DomainKeys, KeyBundle};
@@ -153,6 +153,7 @@ impl Bench {
                 coding: Coding::Raw,
                 plain_len: 1,
                 coded: vec![0],
+                basis: Basis::default(),
             };
             pack.add((0..self.per_pack).map(chunk).collect());
             let pack = pack.finish();

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::COMPRESSION_LEVEL;
 use super::cutter::Cut;
 use super::writer::{WriteError, Writer};
-use crate::pack::{CodedChunk, code};
+use crate::pack::{Basis, CodedChunk, code};
 use crate::past::PastChunk;
 use crate::state::{ListWriter, StreamList};
 use crate::tree::ListBuilder;
@@ -130,6 +130,7 @@ impl Compressors {
             coding,
             plain_len: plain.len(),
             coded,
+            basis: Basis::default(),
         }
     }
 }

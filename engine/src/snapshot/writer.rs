@@ -24,7 +24,7 @@ use super::COMPRESSION_LEVEL;
 use super::publish::Publisher;
 use crate::env::Env;
 use crate::index::{CountedPack, Index};
-use crate::pack::{CodedChunk, PackBuilder, code};
+use crate::pack::{Basis, CodedChunk, PackBuilder, code};
 use crate::tree::{Bough, Shape, Trunk};
 
 /// So many bytes of waiting nodes and pages make a pack of their own.
@@ -152,11 +152,13 @@ impl<'w, 'scope> Writer<'w, 'scope> {
                 Some(pack) => pack,
                 None => self.new_pack()?,
             };
-            let (mut fitting, mut coded_len) = (Vec::new(), 0);
-            while let Some(chunk) =
-                left.next_if(|next| pack.fits(fitting.len() + 1, coded_len + next.coded.len()))
-            {
+            let (mut fitting, mut coded_len, mut bases) = (Vec::new(), 0, 0);
+            while let Some(chunk) = left.next_if(|next| {
+                let bases = bases + next.basis.bases.len();
+                pack.fits(fitting.len() + 1, coded_len + next.coded.len(), bases)
+            }) {
                 coded_len += chunk.coded.len();
+                bases += chunk.basis.bases.len();
                 fitting.push(chunk);
             }
             self.add(&mut pack, fitting);
@@ -272,6 +274,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             coding,
             plain_len: plain.len(),
             coded,
+            basis: Basis::default(),
         }
     }
 
@@ -284,7 +287,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             let Some(bough) = self.waiting.pop_front() else {
                 break;
             };
-            if !pack.fits(1, bough.size_bound_bytes()) {
+            if !pack.fits(1, bough.size_bound_bytes(), 0) {
                 self.finish_pack(pack)?;
                 self.take_names()?;
                 pack = self.new_pack()?;
@@ -331,7 +334,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         let room = self
             .open
             .as_ref()
-            .is_some_and(|pack| pack.fits(self.waiting.len(), self.waiting_bytes));
+            .is_some_and(|pack| pack.fits(self.waiting.len(), self.waiting_bytes, 0));
         if !room {
             self.close()?;
             if !self.waiting.is_empty() {

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use indelible_engine::pack::{
-    CodedChunk, FinishedPack, OpenPack, PackBuilder, PackError, SealedDirectory, code,
+    Basis, CodedChunk, FinishedPack, OpenPack, PackBuilder, PackError, SealedDirectory, code,
 };
 use indelible_engine::store::faulty::Fate;
 use indelible_engine::store::{FaultyStore, MemoryStore, ObjectKey, StoreError};
@@ -16,6 +16,7 @@ use indelible_format::limits::{
     DELTA_BASES_MAX, DIRECTORY_PACKS_MAX, PACK_BYTES_MAX, PACK_CHUNKS_MAX,
 };
 use indelible_format::pack::{HEADER_BYTES, PackRecipients, TRAILER_BYTES, encode_trailer};
+use indelible_format::places::Place;
 use indelible_format::seal::TAG_BYTES;
 use indelible_format::secret::SecretKey;
 use indelible_format::wire::LayoutError;
@@ -58,6 +59,7 @@ fn chunk(coded_len: usize) -> CodedChunk {
         coding: Coding::Raw,
         plain_len: 1,
         coded: vec![0; coded_len],
+        basis: Basis::default(),
     }
 }
 
@@ -136,8 +138,8 @@ fn a_pack_takes_what_fits() {
     for held in 0..3 {
         for more in 1..=3 {
             let room = PACK_BYTES_MAX - pack.size_bytes() - more * (TAG_BYTES + RECORD_BYTES);
-            assert!(pack.fits(more, room), "{more} beside {held}");
-            assert!(!pack.fits(more, room + 1), "{more} beside {held}");
+            assert!(pack.fits(more, room, 0), "{more} beside {held}");
+            assert!(!pack.fits(more, room + 1, 0), "{more} beside {held}");
         }
         let before = pack.size_bytes();
         assert_eq!(pack.add(vec![chunk(1_000)]), held);
@@ -155,15 +157,63 @@ fn a_pack_takes_so_many_chunks() {
     let fixture = Fixture::new(93);
     let mut pack = begin(&fixture);
     for held in 0..3 {
-        assert!(pack.fits(PACK_CHUNKS_MAX - held, 0));
-        assert!(!pack.fits(PACK_CHUNKS_MAX - held + 1, 0));
+        assert!(pack.fits(PACK_CHUNKS_MAX - held, 0, 0));
+        assert!(!pack.fits(PACK_CHUNKS_MAX - held + 1, 0, 0));
         pack.add(vec![chunk(0)]);
     }
     pack.add((3..PACK_CHUNKS_MAX).map(|_| chunk(0)).collect());
-    assert!(!pack.fits(1, 0));
+    assert!(!pack.fits(1, 0, 0));
     let sealed = SealedDirectory::of_bytes(&pack.finish().bytes).unwrap();
     let open = sealed.open(index_key(&fixture)).unwrap();
     assert_eq!(open.spans.len(), PACK_CHUNKS_MAX);
+}
+
+/// A directory says where the bases of its chunks lie, and names each other pack
+/// once; the room for both is counted.
+///
+/// Method: two batches of chunks that lean on chunks of this pack and of two others;
+/// measure before finishing, open, and look up what the directory says. Then ask for
+/// as many bases as could fill the table, and for one more.
+#[test]
+fn a_pack_names_bases() {
+    let fixture = Fixture::new(96);
+    let mut pack = begin(&fixture);
+    let own = pack.provisional();
+    let others = [PackId([1; 32]), PackId([2; 32])];
+    let place = |pack, number| Place { pack, number };
+    let leaning = |depth, bases: &[Place]| CodedChunk {
+        coding: Coding::Delta,
+        basis: Basis {
+            depth,
+            bases: bases.to_vec(),
+        },
+        ..chunk(40)
+    };
+    let bases = [
+        vec![place(others[1], 8_191)],
+        vec![place(own, 0), place(others[0], 3), place(others[1], 5)],
+    ];
+    pack.add(vec![chunk(9), leaning(3, &bases[0])]);
+    pack.add(vec![leaning(16, &bases[1])]);
+    let room = DIRECTORY_PACKS_MAX - 2;
+    assert!(pack.fits(1, 0, room) && !pack.fits(1, 0, room + 1));
+    let room = PACK_BYTES_MAX - pack.size_bytes() - TAG_BYTES - RECORD_BYTES - 3 * (4 + 32);
+    assert!(pack.fits(1, room, 3) && !pack.fits(1, room + 1, 3));
+
+    let size = pack.size_bytes();
+    let finished = pack.finish();
+    assert_eq!(finished.bytes.len(), size);
+    let sealed = SealedDirectory::of_bytes(&finished.bytes).unwrap();
+    let directory = sealed.open(index_key(&fixture)).unwrap().directory;
+    assert_eq!(directory.packs, [others[1], others[0]]);
+    let table = [own, others[1], others[0]];
+    let found = directory.records.iter().map(|record| {
+        let bases = record.bases.iter();
+        let bases = bases.map(|base| place(table[usize::from(base.slot)], base.number));
+        (record.depth, bases.collect::<Vec<_>>())
+    });
+    let [one, two] = bases;
+    assert!(found.eq([(0, Vec::new()), (3, one), (16, two)]));
 }
 
 /// Nothing makes a pack longer than the format allows.

@@ -2,9 +2,9 @@
 //! (SPEC 6.4, 8.2, 8.3).
 
 use indelible_format::coding::{Class, Coding};
-use indelible_format::directory::{Directory, Record};
+use indelible_format::directory::{Base, Directory, Record};
 use indelible_format::ids::{ChunkId, PackId};
-use indelible_format::limits::PACK_CHUNKS_MAX;
+use indelible_format::limits::{DIRECTORY_PACKS_MAX, PACK_CHUNKS_MAX};
 use indelible_format::node::{Item, Node, Root};
 use indelible_format::page::{self, Content, EntryKind, Metadata, Page, TreeEntry};
 use indelible_format::path::EntryPath;
@@ -29,7 +29,8 @@ fn record(class: u8) -> Record {
 
 /// The room that a writer keeps for its directory is what the directory takes.
 ///
-/// Method: seal directories of no chunk up to the most that a pack may have.
+/// Method: seal directories of no chunk up to the most that a pack may have, with no
+/// base up to the most, in no other pack up to the most.
 #[test]
 fn directories_are_as_long_as_foretold() {
     let header = sealed::some_header();
@@ -39,7 +40,25 @@ fn directories_are_as_long_as_foretold() {
             records: vec![record(0); chunks],
         };
         let sealed = directory.seal(&header, &fixture::index_key());
-        assert_eq!(Directory::sealed_len(chunks), sealed.len(), "{chunks}");
+        assert_eq!(
+            Directory::sealed_len(chunks, 0, 0),
+            sealed.len(),
+            "{chunks}"
+        );
+    }
+    for (chunks, bases, packs) in [(1, 1, 0), (1, 4, 3), (7, 2, 2), (2, 3, DIRECTORY_PACKS_MAX)] {
+        let base = Base { slot: 0, number: 0 };
+        let leaning = Record {
+            bases: vec![base; bases],
+            ..record(0)
+        };
+        let directory = Directory {
+            packs: vec![PackId([3; 32]); packs],
+            records: vec![leaning; chunks],
+        };
+        let sealed = directory.seal(&header, &fixture::index_key());
+        let foretold = Directory::sealed_len(chunks, chunks * bases, packs);
+        assert_eq!(foretold, sealed.len(), "{chunks}, {bases}, {packs}");
     }
 }
 

@@ -2,7 +2,7 @@
 //! with a real write key, and refused, if at all, for what they say.
 
 use indelible_engine::keys::Credential;
-use indelible_engine::pack::{CodedChunk, PackBuilder};
+use indelible_engine::pack::{Basis, CodedChunk, PackBuilder};
 use indelible_engine::repository::Repository;
 use indelible_engine::store::{MemoryStore, ObjectKey};
 use indelible_format::bundle::KeyBundle;
@@ -166,6 +166,7 @@ impl ForgedPack<'_> {
             coding,
             plain_len,
             coded,
+            basis: Basis::default(),
         }]);
         Stored {
             id,
