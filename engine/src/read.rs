@@ -9,17 +9,22 @@
 //! Restore, verify and view are users of it. It never writes, and what it keeps
 //! in memory is bounded.
 
+mod bases;
+mod basis;
+mod batch;
 mod bench;
 mod cache;
 mod domain;
+mod fault;
 mod fetch;
 mod open_packs;
+mod unfold;
 mod walk;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use indelible_format::coding::{Class, DecodeError};
+use indelible_format::coding::Class;
 use indelible_format::directory::Record;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
 use indelible_format::limits::PACK_BYTES_MAX;
@@ -28,16 +33,19 @@ use indelible_format::pack::chunk_id;
 use indelible_format::page::Page;
 use indelible_format::places::Place;
 use indelible_format::seal::OpenError;
-use indelible_format::wire::LayoutError;
 
-use crate::pack::{PackError, SealedDirectory};
+use crate::pack::SealedDirectory;
 use crate::repository::{Listings, Repository};
 use crate::store::{ErrorClass, ObjectKey, ReadStore, StoreError};
+use bases::Bases;
 pub(crate) use bench::{Buffers, at_least};
 use cache::Cache;
-pub(crate) use domain::{DomainReader, ReadPack, stored};
+pub use domain::PackKeys;
+pub(crate) use domain::{Coded, DomainReader, ReadPack, stored};
+pub use fault::{BasisError, ChunkFault, ReadError};
 pub use fetch::{Decoded, Fetched};
 use open_packs::OpenPacks;
+pub use unfold::Leaning;
 pub use walk::{Entries, Part, StreamWalk};
 
 /// Decoded chunks that are kept, bytes.
@@ -45,103 +53,6 @@ const CACHE_BYTES: usize = 32 << 20;
 /// A pack of at most so many bytes is read in one request where contents are
 /// wanted: that costs less than asking for its parts.
 const WHOLE_PACK_BYTES: u32 = 256 << 10;
-
-/// Why a place does not give the chunk that was asked for.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChunkFault {
-    /// No entry of the domain lists the pack, and it is too long for one.
-    #[error("no log entry lists its pack, and it is longer than a pack can be")]
-    Unlisted,
-    /// The pack's header or directory can't be had.
-    #[error("the directory of its pack can't be read")]
-    Pack(#[source] Arc<PackError>),
-    /// The directory has another chunk there, or none.
-    #[error("its pack has no such chunk there")]
-    NotHere,
-    /// The chunk's bytes can't be had.
-    #[error("its bytes could not be read")]
-    Store(#[source] Arc<StoreError>),
-    /// The pack's key does not open.
-    #[error("the key of its pack does not open")]
-    Key(#[source] OpenError),
-    /// The bytes were altered.
-    #[error("its bytes were altered")]
-    Altered,
-    /// It does not decode.
-    #[error("it does not decode")]
-    Decode(#[source] DecodeError),
-    /// What it decodes to has another id.
-    #[error("its content has another id")]
-    OtherId,
-}
-
-impl ChunkFault {
-    /// Whether an object is gone, rather than damaged.
-    pub fn is_missing(&self) -> bool {
-        match self {
-            Self::Pack(error) => {
-                matches!(&**error, PackError::Store(error) if error.is_not_found())
-            }
-            Self::Store(error) => error.is_not_found(),
-            _ => false,
-        }
-    }
-
-    /// Whether the store did not answer, so that nothing is known of the object.
-    pub fn is_unreachable(&self) -> bool {
-        let class = match self {
-            Self::Pack(error) => match &**error {
-                PackError::Store(error) => Some(error.class()),
-                _ => None,
-            },
-            Self::Store(error) => Some(error.class()),
-            _ => None,
-        };
-        class == Some(ErrorClass::Unreachable)
-    }
-}
-
-/// Why something of a snapshot can't be read.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// A chunk has no readable place.
-    #[error("chunk {} can't be read from pack {}", .id.short(), .place.pack.short())]
-    Chunk {
-        /// The chunk.
-        id: ChunkId,
-        /// Where it should be.
-        place: Place,
-        /// What is wrong there.
-        #[source]
-        fault: ChunkFault,
-    },
-    /// A page or node is malformed, which its writer must have done.
-    #[error("the tree is malformed at chunk {}", .id.short())]
-    Layout {
-        /// The page or node.
-        id: ChunkId,
-        /// How.
-        #[source]
-        error: LayoutError,
-    },
-    /// A page or node is not what the one above says.
-    #[error("the tree contradicts itself at chunk {}", .id.short())]
-    Shape {
-        /// The page or node.
-        id: ChunkId,
-    },
-    /// The key has not the right.
-    #[error("the key may not read this: that takes the right {needed}")]
-    NotAllowed {
-        /// What it takes.
-        needed: &'static str,
-    },
-    /// A slice reaches beyond its stream.
-    #[error("a file's bytes lie beyond the end of their stream")]
-    BeyondEnd,
-}
 
 /// Reads the snapshots of one domain.
 pub struct Reader<'r, S: ReadStore + ?Sized> {
@@ -152,6 +63,10 @@ pub struct Reader<'r, S: ReadStore + ?Sized> {
     /// Every listed place of every chunk; made when a hint first fails.
     places: OnceLock<HashMap<ChunkId, Vec<Place>>>,
     cache: Mutex<Cache>,
+    /// What deltas lean on.
+    bases: Bases,
+    /// Held by whoever decodes a chunk that leans on very much.
+    heavy: Mutex<()>,
     /// Packs that pages and nodes were read from.
     tree_packs: Mutex<BTreeSet<PackId>>,
     /// Whether small packs are read whole.
@@ -176,18 +91,46 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         listings: &'r Listings,
         domain: DomainId,
     ) -> Result<Self, ReadError> {
-        Ok(Self {
+        let keys = DomainReader::new(repository, domain)?;
+        Ok(Self::with_keys(repository, listings, keys))
+    }
+
+    /// A reader for what a writer leans on: the data chunks of its own domain, of
+    /// which it reads those whose packs' data keys it remembers, or all with the
+    /// restore right. `None` without the write right.
+    pub fn of_writer(
+        repository: &'r Repository<'_, S>,
+        listings: &'r Listings,
+        pack_keys: PackKeys<'r>,
+    ) -> Option<Self> {
+        let key = repository.key();
+        let keys = if key.restore.is_some() {
+            DomainReader::new(repository, key.domain).ok()?
+        } else {
+            DomainReader::of_writer(repository, pack_keys)?
+        };
+        Some(Self::with_keys(repository, listings, keys))
+    }
+
+    fn with_keys(
+        repository: &'r Repository<'_, S>,
+        listings: &'r Listings,
+        keys: DomainReader<'r>,
+    ) -> Self {
+        Self {
             store: repository.store(),
-            keys: DomainReader::new(repository, domain)?,
+            keys,
             listings,
             packs: Mutex::default(),
             places: OnceLock::new(),
             cache: Mutex::new(Cache::new(CACHE_BYTES)),
+            bases: Bases::default(),
+            heavy: Mutex::default(),
             tree_packs: Mutex::default(),
             wants_contents: false,
             stored: Buffers::default(),
             plain: Buffers::default(),
-        })
+        }
     }
 
     /// Contents are going to be read, and not only the tree: then a small pack is
@@ -222,31 +165,22 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
     /// A chunk from one place.
     fn chunk_at(&self, id: &ChunkId, class: Class, place: Place) -> Result<Vec<u8>, ChunkFault> {
         let pack = self.pack(&place.pack)?;
-        let number = usize::from(place.number);
-        self.check_record(&pack, number, id, class)?;
-        let span = pack.pack.spans[number];
-        if let Some(stored) = pack.stored(span) {
-            return self.keys.decode(&pack, number, stored);
-        }
-        let stored = self
-            .store
-            .read_range(&ObjectKey::Pack(place.pack), span.offset, span.len.into())
-            .map_err(|error| ChunkFault::Store(Arc::new(error)))?;
-        self.keys.decode(&pack, number, &stored)
+        self.check_record(&pack, place.number, id, class)?;
+        self.one(place, &pack)
     }
 
     /// What the directory says of a chunk, if it is this one.
     fn check_record<'p>(
         &self,
         pack: &'p ReadPack,
-        number: usize,
+        number: u16,
         id: &ChunkId,
         class: Class,
     ) -> Result<&'p Record, ChunkFault> {
         if class == Class::Data && !self.keys.reads_data() {
             return Err(ChunkFault::Key(OpenError::OtherKey));
         }
-        let record = pack.pack.directory.records.get(number);
+        let record = pack.pack.directory.records.get(usize::from(number));
         record
             .filter(|record| record.id == *id && record.known_class() == Some(class))
             .ok_or(ChunkFault::NotHere)
@@ -270,9 +204,10 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         };
         let open = || {
             if let Some(bytes) = self.read_whole(id, len)? {
-                return self.keys.open_whole(bytes);
+                return self.keys.open_whole(id, bytes);
             }
-            self.keys.open(SealedDirectory::fetch(self.store, id, len)?)
+            self.keys
+                .open(id, SealedDirectory::fetch(self.store, id, len)?)
         };
         open()
             .map(Arc::new)

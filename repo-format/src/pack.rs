@@ -172,18 +172,32 @@ impl PackHeader {
         private: &SecretKey,
         psk: &SecretKey,
     ) -> Result<ChunkCipher, OpenError> {
-        let (context, label, _) = class.labels();
-        let sealed = match class {
-            KeyClass::Data => &self.data,
-            KeyClass::Node => &self.node,
-        };
+        let (_, label, _) = class.labels();
         let bound = wrap_bound(&self.repository, class, &self.domain, self.epoch);
-        let key = seal::unwrap(private, psk, label, &bound, &sealed.wrapped)?;
-        let committed = bool::from(expand(context, &key).1.ct_eq(&sealed.commitment));
+        let key = seal::unwrap(private, psk, label, &bound, &self.sealed(class).wrapped)?;
+        self.remembered_key(class, &key)
+    }
+
+    /// Takes one of the pack's keys from its writer, who remembers it, and checks its
+    /// commitment.
+    pub fn remembered_key(
+        &self,
+        class: KeyClass,
+        key: &SecretKey,
+    ) -> Result<ChunkCipher, OpenError> {
+        let (context, _, _) = class.labels();
+        let committed = bool::from(expand(context, key).1.ct_eq(&self.sealed(class).commitment));
         if !committed && !planted(Bug::CommitmentUnchecked) {
             return Err(OpenError::OtherKey);
         }
-        Ok(ChunkCipher::new(class, &key, &self.repository))
+        Ok(ChunkCipher::new(class, key, &self.repository))
+    }
+
+    fn sealed(&self, class: KeyClass) -> &SealedKey {
+        match class {
+            KeyClass::Data => &self.data,
+            KeyClass::Node => &self.node,
+        }
     }
 
     /// The header's bytes.

@@ -5,11 +5,13 @@
 //! as what was read, and the plaintext as long as an authentic directory states,
 //! which is within the format's limits.
 
-use indelible_format::coding::{Class, DecodeError};
+use std::sync::Arc;
+
+use indelible_format::coding::{Class, Coding, DecodeError, decode_delta};
 use indelible_format::directory::Record;
-use indelible_format::ids::{DomainId, RepositoryId};
+use indelible_format::ids::{DomainId, PackId, RepositoryId};
 use indelible_format::node::Node;
-use indelible_format::pack::{ChunkCipher, KeyClass, chunk_id};
+use indelible_format::pack::{ChunkCipher, KeyClass, PackHeader, chunk_id};
 use indelible_format::page::Page;
 use indelible_format::planted::{Bug, planted};
 use indelible_format::seal::OpenError;
@@ -23,11 +25,13 @@ use crate::store::ReadStore;
 
 /// What a record of an open directory takes, bytes.
 const RECORD_BYTES: usize = 90;
+/// What the list of a record's bases takes, bytes.
+const BASES_BYTES: usize = 32;
 
 /// A pack, open for reading.
 pub(crate) struct ReadPack {
     pub(crate) pack: OpenPack,
-    node: Result<ChunkCipher, OpenError>,
+    node: Option<Result<ChunkCipher, OpenError>>,
     data: Option<Result<ChunkCipher, OpenError>>,
     /// All its bytes, if it was read whole.
     whole: Option<Vec<u8>>,
@@ -41,8 +45,22 @@ impl ReadPack {
 
     /// About how much memory it takes, bytes.
     pub(super) fn size_bytes(&self) -> usize {
-        RECORD_BYTES * self.pack.spans.len() + self.whole.as_ref().map_or(0, Vec::len)
+        let directory = &self.pack.directory;
+        let bases = directory.records.iter().filter(|it| !it.bases.is_empty());
+        RECORD_BYTES * directory.records.len()
+            + BASES_BYTES * bases.count()
+            + size_of_val(&*directory.packs)
+            + self.whole.as_ref().map_or(0, Vec::len)
     }
+}
+
+/// What a chunk is decoded from.
+#[derive(Clone, Copy)]
+pub(crate) struct Coded<'a> {
+    /// The bytes at its place.
+    pub(crate) stored: &'a [u8],
+    /// The plaintexts of its bases, in order.
+    pub(crate) bases: &'a [&'a [u8]],
 }
 
 /// A chunk's bytes in what was read of its pack from an offset on.
@@ -52,15 +70,61 @@ pub(crate) fn stored(bytes: &[u8], from: u64, span: Span) -> &[u8] {
     &bytes[start..start + len]
 }
 
+/// Gives the data key of a pack whose writer remembers it.
+pub type PackKeys<'k> = Arc<dyn Fn(&PackId) -> Option<SecretKey> + Send + Sync + 'k>;
+
+/// Where the ciphers of a pack come from.
+enum Ciphers<'k> {
+    /// Unwrapped from its header, as the rights allow.
+    Wrapped {
+        meta_private: &'k SecretKey,
+        data_private: Option<&'k SecretKey>,
+        psk: &'k SecretKey,
+    },
+    /// From the memory of who wrote it: contents alone.
+    Remembered(PackKeys<'k>),
+}
+
+impl Ciphers<'_> {
+    /// A pack's cipher, or nothing without the right to it.
+    fn of(
+        &self,
+        class: KeyClass,
+        id: &PackId,
+        header: &PackHeader,
+    ) -> Option<Result<ChunkCipher, OpenError>> {
+        match self {
+            Self::Wrapped {
+                meta_private,
+                data_private,
+                psk,
+            } => {
+                let private = match class {
+                    KeyClass::Node => Some(*meta_private),
+                    KeyClass::Data => *data_private,
+                };
+                private.map(|private| header.open_key(class, private, psk))
+            }
+            Self::Remembered(_) if class == KeyClass::Node => None,
+            Self::Remembered(keys) => keys(id).map(|key| header.remembered_key(class, &key)),
+        }
+    }
+
+    fn read_data(&self) -> bool {
+        match self {
+            Self::Wrapped { data_private, .. } => data_private.is_some(),
+            Self::Remembered(_) => true,
+        }
+    }
+}
+
 /// The keys with which one domain is read.
 pub(crate) struct DomainReader<'k> {
     pub(super) domain: DomainId,
     index_key: SecretKey,
-    node_id: SecretKey,
+    node_id: Option<SecretKey>,
     pub(super) data_id: Option<SecretKey>,
-    meta_private: &'k SecretKey,
-    data_private: Option<&'k SecretKey>,
-    psk: &'k SecretKey,
+    ciphers: Ciphers<'k>,
     repository: RepositoryId,
     benches: Benches,
 }
@@ -77,28 +141,46 @@ impl<'k> DomainReader<'k> {
         Ok(Self {
             domain,
             index_key: key.index_key(&domain).ok_or_else(not_allowed)?,
-            node_id: key.node_id_key(&domain).ok_or_else(not_allowed)?,
+            node_id: key.node_id_key(&domain),
             data_id: key.restore.as_ref().and_then(|_| key.data_id_key(&domain)),
-            meta_private: &verify.meta_private,
-            data_private: key.restore.as_ref().map(|keys| &keys.data_private),
-            psk: &key.psk,
+            ciphers: Ciphers::Wrapped {
+                meta_private: &verify.meta_private,
+                data_private: key.restore.as_ref().map(|keys| &keys.data_private),
+                psk: &key.psk,
+            },
+            repository: repository.id(),
+            benches: Benches::default(),
+        })
+    }
+
+    /// The keys with which a writer reads the contents of its own domain, if it has
+    /// the write right.
+    pub(super) fn of_writer<S: ReadStore + ?Sized>(
+        repository: &'k Repository<'_, S>,
+        pack_keys: PackKeys<'k>,
+    ) -> Option<Self> {
+        let key = repository.key();
+        let write = key.write.as_ref()?;
+        Some(Self {
+            domain: key.domain,
+            index_key: write.index.clone(),
+            node_id: None,
+            data_id: Some(write.data_id.clone()),
+            ciphers: Ciphers::Remembered(pack_keys),
             repository: repository.id(),
             benches: Benches::default(),
         })
     }
 
     /// Opens a pack's directory and keys.
-    pub(crate) fn open(&self, sealed: SealedDirectory) -> Result<ReadPack, PackError> {
+    pub(crate) fn open(&self, id: &PackId, sealed: SealedDirectory) -> Result<ReadPack, PackError> {
         let header = sealed.header();
         if header.repository != self.repository || header.domain != self.domain {
             return Err(PackError::Foreign);
         }
         let pack = sealed.open(&self.index_key)?;
-        let key = |class, private| pack.header.open_key(class, private, self.psk);
-        let node = key(KeyClass::Node, self.meta_private);
-        let data = self
-            .data_private
-            .map(|private| key(KeyClass::Data, private));
+        let node = self.ciphers.of(KeyClass::Node, id, &pack.header);
+        let data = self.ciphers.of(KeyClass::Data, id, &pack.header);
         Ok(ReadPack {
             pack,
             node,
@@ -108,38 +190,39 @@ impl<'k> DomainReader<'k> {
     }
 
     /// Opens a pack that was read whole, and keeps its bytes.
-    pub(super) fn open_whole(&self, bytes: Vec<u8>) -> Result<ReadPack, PackError> {
-        let open = self.open(SealedDirectory::of_bytes(&bytes)?)?;
+    pub(super) fn open_whole(&self, id: &PackId, bytes: Vec<u8>) -> Result<ReadPack, PackError> {
+        let open = self.open(id, SealedDirectory::of_bytes(&bytes)?)?;
         Ok(ReadPack {
             whole: Some(bytes),
             ..open
         })
     }
 
-    /// Decodes a chunk from the bytes that stand at its place.
+    /// Decodes a chunk from the bytes that stand at its place, and from its bases,
+    /// into a buffer as long as the chunk. After a fault nothing is said of what the
+    /// buffer holds.
     pub(crate) fn decode(
         &self,
         pack: &ReadPack,
         number: usize,
-        stored: &[u8],
-    ) -> Result<Vec<u8>, ChunkFault> {
-        let record = record(pack, number)?;
-        let mut plain = vec![0; plain_len(record)?];
-        self.decode_into(pack, number, stored, &mut plain)?;
-        Ok(plain)
+        coded: Coded<'_>,
+        plain: &mut [u8],
+    ) -> Result<(), ChunkFault> {
+        self.decode_unnamed(pack, number, coded, plain)?;
+        self.check_id(record(pack, number)?, plain)
     }
 
-    /// The same, into a buffer as long as the chunk. After a fault nothing is said
-    /// of what it holds.
-    pub(crate) fn decode_into(
+    /// The same, of a chunk that is used as a base and for nothing else: the id of
+    /// what leans on it tells whether it was right.
+    pub(super) fn decode_unnamed(
         &self,
         pack: &ReadPack,
         number: usize,
-        stored: &[u8],
+        coded: Coded<'_>,
         plain: &mut [u8],
     ) -> Result<(), ChunkFault> {
         self.benches
-            .with(|bench| self.decode_at(bench, pack, number, stored, plain))
+            .with(|bench| Self::decode_at(bench, pack, number, coded, plain))
     }
 
     /// Checks a chunk as [`decode`](Self::decode) does, and keeps nothing of it.
@@ -147,38 +230,37 @@ impl<'k> DomainReader<'k> {
         &self,
         pack: &ReadPack,
         number: usize,
-        stored: &[u8],
+        coded: Coded<'_>,
     ) -> Result<(), ChunkFault> {
-        let len = plain_len(record(pack, number)?)?;
+        let record = record(pack, number)?;
+        let len = usize::try_from(record.plain_len).map_err(|_| ChunkFault::NotHere)?;
         self.benches.with(|bench| {
             let mut plain = std::mem::take(&mut bench.plain);
-            let checked = self.decode_at(bench, pack, number, stored, at_least(&mut plain, len));
+            let into = at_least(&mut plain, len);
+            let checked = Self::decode_at(bench, pack, number, coded, into)
+                .and_then(|()| self.check_id(record, into));
             bench.plain = plain;
             checked
         })
     }
 
-    /// Decrypts, decodes and verifies a chunk.
+    /// Decrypts and decodes a chunk.
     fn decode_at(
-        &self,
         bench: &mut Bench,
         pack: &ReadPack,
         number: usize,
-        stored: &[u8],
+        Coded { stored, bases }: Coded<'_>,
         plain: &mut [u8],
     ) -> Result<(), ChunkFault> {
         let record = record(pack, number)?;
         assert_eq!(plain.len() as u64, u64::from(record.plain_len));
-        let class = record
-            .known_class()
-            .ok_or(ChunkFault::Decode(DecodeError::Unsupported(record.class)))?;
-        let (cipher, id_key) = match KeyClass::of(class) {
-            KeyClass::Node => (&pack.node, &self.node_id),
-            KeyClass::Data => match (&pack.data, &self.data_id) {
-                (Some(cipher), Some(id_key)) => (cipher, id_key),
-                _ => return Err(ChunkFault::Key(OpenError::OtherKey)),
-            },
+        let class = known_class(record)?;
+        let cipher = match KeyClass::of(class) {
+            KeyClass::Node => &pack.node,
+            KeyClass::Data => &pack.data,
         };
+        let no_key = ChunkFault::Key(OpenError::OtherKey);
+        let cipher = cipher.as_ref().ok_or(no_key)?;
         let cipher = cipher.as_ref().map_err(|error| ChunkFault::Key(*error))?;
         let number = u32::try_from(number).map_err(|_| ChunkFault::NotHere)?;
         let coded = cipher
@@ -189,10 +271,24 @@ impl<'k> DomainReader<'k> {
                 at_least(&mut bench.coded, stored.len()),
             )
             .map_err(|_| ChunkFault::Altered)?;
-        let decoded = bench.decoder.decode(record.coding, coded, plain);
-        decoded.map_err(ChunkFault::Decode)?;
+        let decoded = match record.coding {
+            Coding::Delta => decode_delta(coded, bases, plain),
+            coding => bench.decoder.decode(coding, coded, plain),
+        };
+        decoded.map_err(ChunkFault::Decode)
+    }
+
+    /// Whether a plaintext has the id that its record states.
+    pub(super) fn check_id(&self, record: &Record, plain: &[u8]) -> Result<(), ChunkFault> {
+        let class = known_class(record)?;
+        let id_key = match KeyClass::of(class) {
+            KeyClass::Node => &self.node_id,
+            KeyClass::Data => &self.data_id,
+        };
+        let no_key = ChunkFault::Key(OpenError::OtherKey);
+        let id_key = id_key.as_ref().ok_or(no_key)?;
         let identity = match class {
-            Class::Data => Ok(&*plain),
+            Class::Data => Ok(plain),
             Class::Page => Page::identity_of(plain),
             Class::Node => Node::identity_of(plain),
         };
@@ -206,7 +302,7 @@ impl<'k> DomainReader<'k> {
 
     /// Whether contents can be read, and not only the tree.
     pub(crate) fn reads_data(&self) -> bool {
-        self.data_private.is_some()
+        self.ciphers.read_data()
     }
 }
 
@@ -215,6 +311,7 @@ fn record(pack: &ReadPack, number: usize) -> Result<&Record, ChunkFault> {
     record.ok_or(ChunkFault::NotHere)
 }
 
-fn plain_len(record: &Record) -> Result<usize, ChunkFault> {
-    usize::try_from(record.plain_len).map_err(|_| ChunkFault::NotHere)
+fn known_class(record: &Record) -> Result<Class, ChunkFault> {
+    let unknown = DecodeError::Unsupported(record.class);
+    record.known_class().ok_or(ChunkFault::Decode(unknown))
 }

@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 use super::extent::Draw;
 use super::{Problem, ProblemKind};
 use crate::pack::{PackError, SealedDirectory};
-use crate::read::{Buffers, ChunkFault, DomainReader, ReadPack, at_least, stored};
+use crate::read::{Buffers, ChunkFault, Coded, DomainReader, ReadPack, at_least, stored};
 use crate::repository::ListedPack;
 use crate::store::{ObjectKey, ReadStore, StoreError};
 
@@ -184,7 +184,8 @@ impl<S: ReadStore + ?Sized> Visitor<'_, S> {
             visit.note_name(named(&pack, bytes).err());
             return visit;
         };
-        let open = SealedDirectory::of_bytes(bytes).and_then(|sealed| keys.reader.open(sealed));
+        let open =
+            SealedDirectory::of_bytes(bytes).and_then(|sealed| keys.reader.open(&pack.id, sealed));
         let name = || named(&pack, bytes).err();
         match open {
             Ok(open) if keys.data => {
@@ -225,7 +226,7 @@ impl<S: ReadStore + ?Sized> Visitor<'_, S> {
         if let Ok(sealed) = &sealed {
             visit.bytes = sealed.size_bytes() as u64;
         }
-        match sealed.and_then(|sealed| keys.reader.open(sealed)) {
+        match sealed.and_then(|sealed| keys.reader.open(&listed.pack.id, sealed)) {
             Ok(open) => visit.list_chunks(&open),
             Err(error) => visit.problem = Some(directory_problem(&listed.pack, error)),
         }
@@ -246,7 +247,8 @@ fn decode_where(
     let chunks = open.pack.directory.records.par_iter().enumerate();
     let decode = |(number, record): (usize, &Record)| {
         let stored = stored(bytes, 0, open.pack.spans[number]);
-        chosen(record.known_class()).then(|| keys.reader.check(open, number, stored))
+        let coded = Coded { stored, bases: &[] };
+        chosen(record.known_class()).then(|| keys.reader.check(open, number, coded))
     };
     chunks.with_max_len(1).map(decode).collect()
 }

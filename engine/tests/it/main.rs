@@ -6,6 +6,7 @@ mod chunk_lists;
 mod chunker;
 mod commands;
 mod cost;
+mod deltas;
 mod golden;
 mod index;
 mod journal;

@@ -34,8 +34,8 @@ use std::sync::Mutex;
 use zeroize::Zeroizing;
 
 pub(crate) use forge::{
-    Forged, attest, authorize, authorize_body, draft_at, draft_snapshot, forge_snapshot, revoke,
-    share_domain, tree, write_key_beside,
+    Forged, attest, authorize, authorize_body, deltas, draft_at, draft_snapshot, forge_snapshot,
+    revoke, share_domain, tree, write_key_beside,
 };
 
 /// Chunks of about a kilobyte, so that a repository of many is small.

@@ -1,6 +1,7 @@
 //! Entries that the engine would not write: what a modified writer, or a thief
 //! of keys or of storage credentials, can put into the log.
 
+pub(crate) mod deltas;
 pub(crate) mod tree;
 
 use indelible_engine::env::Env;

@@ -26,7 +26,8 @@ pub(crate) const OWN: PackId = PackId([0xEE; 32]);
 /// Whoever holds a write key and a writer of their own making.
 pub(crate) struct Insider<'f> {
     pub(crate) repository: Repository<'f, MemoryStore>,
-    store: &'f MemoryStore,
+    fixture: &'f Fixture,
+    credential: Credential,
     key: KeyBundle,
 }
 
@@ -40,8 +41,19 @@ impl<'f> Insider<'f> {
         Self {
             key: file.bundle.clone(),
             repository: fixture.open_as(&credential),
-            store: &fixture.store,
+            fixture,
+            credential,
         }
+    }
+
+    /// Reads the log again, with what was put into it.
+    pub(crate) fn refresh(&mut self) {
+        self.repository = self.fixture.open_as(&self.credential);
+    }
+
+    /// Its key.
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     /// What the key holds.
@@ -69,11 +81,17 @@ impl<'f> Insider<'f> {
 
     /// Signs a snapshot of these packs for the next number, and gives the number.
     pub(crate) fn commit(&self, packs: Vec<NewPack>, manifest: Manifest) -> u64 {
-        let reach = Reach::default();
-        let forged = Forged {
-            manifest,
-            reach: &reach,
-        };
+        self.commit_reaching(packs, manifest, &Reach::default())
+    }
+
+    /// The same, with a reach.
+    pub(crate) fn commit_reaching(
+        &self,
+        packs: Vec<NewPack>,
+        manifest: Manifest,
+        reach: &Reach,
+    ) -> u64 {
+        let forged = Forged { manifest, reach };
         let draft = draft_snapshot(&self.repository, packs, &self.key, &forged);
         let entry = draft
             .sign(&self.repository.id(), &self.key.signing_seed)
@@ -84,14 +102,14 @@ impl<'f> Insider<'f> {
     /// Puts an object at the next number of the log, and gives the number.
     pub(crate) fn put_entry(&self, entry: &[u8]) -> u64 {
         let number = self.repository.history().next;
-        self.store.replace(&ObjectKey::Log(number), entry);
+        self.fixture.store.replace(&ObjectKey::Log(number), entry);
         number
     }
 
     /// Puts a pack into the store, as its bytes name it.
     pub(crate) fn put_pack(&self, bytes: &[u8]) -> NewPack {
         let id = PackId::of(bytes);
-        self.store.replace(&ObjectKey::Pack(id), bytes);
+        self.fixture.store.replace(&ObjectKey::Pack(id), bytes);
         NewPack {
             id,
             len: u32::try_from(bytes.len()).expect("a pack is at most 32 MiB"),
@@ -152,8 +170,22 @@ impl ForgedPack<'_> {
         &mut self,
         class: Class,
         identity: &[u8],
-        (coding, coded, plain_len): (Coding, Vec<u8>, usize),
+        coded: (Coding, Vec<u8>, usize),
     ) -> Stored {
+        self.chunk_on(class, identity, coded, Basis::default())
+    }
+
+    /// The same, leaning on others.
+    pub(crate) fn chunk_on(
+        &mut self,
+        class: Class,
+        identity: &[u8],
+        (coding, coded, plain_len): (Coding, Vec<u8>, usize),
+        mut basis: Basis,
+    ) -> Stored {
+        for base in basis.bases.iter_mut().filter(|base| base.pack == OWN) {
+            base.pack = self.builder.provisional();
+        }
         let keys = self.insider.domain_keys();
         let key = match class {
             Class::Data => &keys.data_id,
@@ -166,7 +198,7 @@ impl ForgedPack<'_> {
             coding,
             plain_len,
             coded,
-            basis: Basis::default(),
+            basis,
         }]);
         Stored {
             id,

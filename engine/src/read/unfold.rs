@@ -1,0 +1,231 @@
+//! From the coded bytes of a chunk, and of all that it leans on, to its plaintext.
+//!
+//! A chunk's bases are decoded one behind the other, each at most once for it, and
+//! kept for its neighbours. Their ids are not looked at while what comes out in the
+//! end has the right one; if it has not, they tell which of them is to blame.
+
+use std::sync::{Arc, PoisonError};
+
+use indelible_format::coding::Class;
+use indelible_format::ids::{ChunkId, PackId};
+use indelible_format::places::Place;
+use rayon::prelude::*;
+
+use super::bases::Outcome;
+use super::basis::Held;
+use super::batch::Batch;
+use super::domain::{Coded, ReadPack};
+use super::{ChunkFault, Reader};
+use crate::store::ReadStore;
+
+impl<S: ReadStore + ?Sized> Reader<'_, S> {
+    /// Decodes and checks a chunk of a batch, into a buffer as long as the chunk.
+    pub(super) fn decode_wanted(
+        &self,
+        batch: &Batch,
+        stored: &[u8],
+        at: usize,
+        plain: &mut [u8],
+    ) -> Result<(), ChunkFault> {
+        self.with_bases(batch, stored, at, &mut |coded| {
+            let node = &batch.graph.nodes[at];
+            self.keys.decode(&node.pack, node.number(), coded, plain)
+        })
+    }
+
+    /// Does something with what a chunk of a batch is decoded from.
+    pub(super) fn with_bases<R>(
+        &self,
+        batch: &Batch,
+        stored: &[u8],
+        at: usize,
+        decode: &mut dyn FnMut(Coded<'_>) -> Result<R, ChunkFault>,
+    ) -> Result<R, ChunkFault> {
+        if batch.graph.nodes[at].bases()?.is_empty() {
+            let stored = &batch.coded(self.store, stored, at)?;
+            return decode(Coded { stored, bases: &[] });
+        }
+        let mut held = batch.graph.held(at)?;
+        let alone = held
+            .is_heavy
+            .then(|| self.heavy.lock().unwrap_or_else(PoisonError::into_inner));
+        let decoded = self.unfold(batch, stored, &mut held, at, decode);
+        drop(alone);
+        decoded
+    }
+
+    fn unfold<R>(
+        &self,
+        batch: &Batch,
+        stored: &[u8],
+        held: &mut Held,
+        at: usize,
+        decode: &mut dyn FnMut(Coded<'_>) -> Result<R, ChunkFault>,
+    ) -> Result<R, ChunkFault> {
+        let bases = batch.graph.nodes[at].bases()?.iter().map(|&base| {
+            let plain = self.base(batch, stored, held, base);
+            plain.map_err(|fault| fault.below(batch.graph.nodes[base].place))
+        });
+        let bases: Vec<Arc<Vec<u8>>> = bases.collect::<Result<_, _>>()?;
+        let bases: Vec<&[u8]> = bases.iter().map(|base| base.as_slice()).collect();
+        let stored = &batch.coded(self.store, stored, at)?;
+        decode(Coded {
+            stored,
+            bases: &bases,
+        })
+    }
+
+    /// The plaintext of a chunk that is leaned on, for one use of it. Its id is not
+    /// checked.
+    fn base(&self, batch: &Batch, stored: &[u8], held: &mut Held, at: usize) -> Outcome {
+        if let Some(plain) = held.take(at) {
+            return Ok(plain);
+        }
+        let node = &batch.graph.nodes[at];
+        let mut is_ours = false;
+        let cell = self.bases.cell(node.place, node.len());
+        let outcome = cell.get_or_init(|| {
+            is_ours = true;
+            self.unfold(batch, stored, held, at, &mut |coded| {
+                let mut plain = self.bases.buffer(node.len());
+                let keys = &self.keys;
+                keys.decode_unnamed(&node.pack, node.number(), coded, &mut plain)?;
+                Ok(Arc::new(plain))
+            })
+        });
+        if !is_ours {
+            batch.graph.release(held, at);
+        }
+        match outcome {
+            Ok(plain) => held.keep(at, plain),
+            Err(fault) if fault.is_unreachable() => self.bases.forget(&node.place),
+            Err(_) => {}
+        }
+        outcome.clone()
+    }
+
+    /// The plaintext of a chunk of a batch, as one that others lean on, with its id
+    /// checked.
+    pub(super) fn named_base(&self, batch: &Batch, stored: &[u8], at: usize) -> Outcome {
+        let mut held = batch.graph.held(at)?;
+        let alone = held
+            .is_heavy
+            .then(|| self.heavy.lock().unwrap_or_else(PoisonError::into_inner));
+        let plain = self.base(batch, stored, &mut held, at)?;
+        drop(alone);
+        self.keys.check_id(batch.graph.nodes[at].record(), &plain)?;
+        Ok(plain)
+    }
+
+    /// A chunk from an open pack that lists it.
+    pub(super) fn one(&self, place: Place, pack: &Arc<ReadPack>) -> Result<Vec<u8>, ChunkFault> {
+        let mut batch = Batch::default();
+        batch.add(0, place, pack, &|pack| self.pack(pack));
+        let at = batch.wanted[0].node;
+        let mut stored = self.stored.take();
+        // What leans on nothing is read as it is decoded, and asked for once.
+        if batch.graph.nodes.len() > 1 {
+            batch.read(self.store, &self.bases, &mut stored);
+        }
+        let mut plain = vec![0; batch.graph.nodes[at].len()];
+        let decoded = self.decode_wanted(&batch, &stored, at, &mut plain);
+        let decoded = decoded.map_err(|fault| self.root_cause(&batch, &stored, at, fault));
+        self.stored.give(stored);
+        decoded.map(|()| plain)
+    }
+
+    /// Why a chunk could not be had: the deepest of its bases that has not the
+    /// content that its own id says, if that may be why.
+    pub(super) fn root_cause(
+        &self,
+        batch: &Batch,
+        stored: &[u8],
+        at: usize,
+        fault: ChunkFault,
+    ) -> ChunkFault {
+        let own = match &fault {
+            ChunkFault::Base { fault, .. } => fault,
+            fault => fault,
+        };
+        if !matches!(own, ChunkFault::Decode(_) | ChunkFault::OtherId) {
+            return fault;
+        }
+        let order = batch.graph.order(at);
+        let below = order.iter().filter(|&&base| base != at);
+        for &base in below {
+            let place = batch.graph.nodes[base].place;
+            if let Err(cause) = self.named_base(batch, stored, base) {
+                return cause.below(place);
+            }
+        }
+        fault
+    }
+
+    /// Data chunks of these ids as they stand at these places, for leaning on them.
+    /// What can't be had there is not looked for elsewhere.
+    pub fn bases(&self, wanted: &[(ChunkId, Place)]) -> Vec<Option<Arc<Vec<u8>>>> {
+        let mut found = vec![None; wanted.len()];
+        let mut next = 0;
+        let mut stored = self.stored.take();
+        while next < wanted.len() {
+            let mut batch = Batch::default();
+            while let Some((id, place)) = wanted.get(next) {
+                if let Ok(pack) = self.data_pack(id, *place)
+                    && !batch.add(next, *place, &pack, &|pack| self.pack(pack))
+                {
+                    break;
+                }
+                next += 1;
+            }
+            batch.read(self.store, &self.bases, &mut stored);
+            let read = batch.wanted.par_iter().with_max_len(1);
+            let read = read.map(|it| (it.at, self.named_base(&batch, &stored, it.node).ok()));
+            for (at, plain) in read.collect::<Vec<_>>() {
+                found[at] = plain;
+            }
+        }
+        self.stored.give(stored);
+        found
+    }
+
+    /// What a delta would lean on with the data chunk of this id that stands at a
+    /// place: `None` if that one is not there, or all that it leans on itself is not
+    /// in order. Nothing is decoded.
+    pub fn basis(&self, id: &ChunkId, place: Place) -> Option<Leaning> {
+        let pack = self.data_pack(id, place).ok()?;
+        let mut batch = Batch::default();
+        batch.add(0, place, &pack, &|pack| self.pack(pack));
+        let at = batch.wanted[0].node;
+        batch.graph.held(at).ok()?;
+        let packs = batch.graph.packs_below(at)?;
+        let record = batch.graph.nodes[at].record();
+        Some(Leaning {
+            depth: record.depth,
+            plain_len: record.plain_len,
+            packs: packs.into_iter().collect(),
+        })
+    }
+
+    /// The pack that holds a data chunk at a place.
+    fn data_pack(&self, id: &ChunkId, place: Place) -> Result<Arc<ReadPack>, ChunkFault> {
+        let pack = self.pack(&place.pack)?;
+        self.check_record(&pack, place.number, id, Class::Data)?;
+        Ok(pack)
+    }
+
+    /// How often a chunk was decoded because others lean on it.
+    pub fn base_decodes(&self) -> u64 {
+        self.bases.decoded()
+    }
+}
+
+/// A chunk that a delta may lean on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaning {
+    /// Its depth.
+    pub depth: u8,
+    /// Length of its plaintext, bytes.
+    pub plain_len: u32,
+    /// The packs of it and of all that it leans on, ascending.
+    pub packs: Vec<PackId>,
+}
