@@ -148,6 +148,8 @@ impl Bench {
             labels: Vec::new(),
             source: Source::Stdin,
             program: None,
+            level: COMPRESSION_LEVEL,
+            delta: true,
         };
         let input = Input::Items(vec![item]);
         snapshot::run(

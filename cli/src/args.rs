@@ -167,6 +167,10 @@ pub(crate) struct KeyAdd {
     /// When it ends to be valid: a date, or a span such as 90d or 1y.
     #[arg(long, value_name = "WHEN")]
     pub(crate) expires: Option<String>,
+    /// Hosts with this write key remember no key of a pack that they wrote: who takes
+    /// one over can read nothing that it stored. Changed chunks are then stored whole.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -216,9 +220,23 @@ pub(crate) struct Snapshot {
     /// The host's name to note [default: this host's].
     #[arg(long)]
     pub(crate) host: Option<String>,
+    /// Level of zstd for what is new: more is smaller and slower.
+    #[arg(long, value_name = "1..19", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub(crate) level: i32,
+    /// Store a changed chunk as what differs from its last versions. Off, each is
+    /// stored whole, and no key of a pack is kept on this host to read them with.
+    #[arg(long, value_name = "on|off", default_value = "on")]
+    pub(crate) delta: Toggle,
     /// A dump command, run without a shell, whose output is stored.
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["paths", "renamed"])]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Toggle {
+    On,
+    Off,
 }
 
 /// List snapshots.

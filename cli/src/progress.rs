@@ -144,6 +144,9 @@ impl Progress for Bars<'_> {
                     self.aside(|| output::note(self.context, &text));
                 }
             }
+            Note::NothingToLeanOn => self.say(
+                "this host has no list of an earlier snapshot of this NAME; if there is one, chunks that changed since are stored whole, this time",
+            ),
             Note::SourceChanged { path } => {
                 self.say(&format!(
                     "{path} changed while it was read; the snapshot holds what was read"

@@ -184,6 +184,7 @@ fn draw_bundle(env: &Env) -> Result<KeyBundle, LayoutError> {
         admin: true,
         gear_master: Some(gear_master),
         facts: GrantFacts::new("recovery", vec![Pattern::all()])?,
+        strict: false,
     })
 }
 
@@ -314,6 +315,9 @@ pub struct KeyRequest {
     pub facts: GrantFacts,
     /// The last moment at which it may sign, Unix milliseconds.
     pub expires_ms: Option<u64>,
+    /// Whether hosts with it keep nothing that reads its packs: write without restore
+    /// only, and without effect for others.
+    pub strict: bool,
 }
 
 /// Why a key can't be made.
@@ -394,6 +398,7 @@ impl NewKey {
             gear_master: hand_on(request.rights == Rights::ALL, issuer.gear_master.as_ref())
                 .map_err(|()| lacking())?,
             facts: request.facts.clone(),
+            strict: request.strict && wants(Rights::WRITE) && !wants(Rights::RESTORE),
         };
         Ok(Self { bundle, request })
     }

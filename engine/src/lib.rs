@@ -25,6 +25,7 @@
 pub mod cancel;
 pub mod chunker;
 pub mod env;
+pub mod generations;
 pub mod index;
 pub mod keys;
 pub mod log;

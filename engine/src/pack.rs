@@ -90,6 +90,7 @@ pub struct PackBuilder {
     header: PackHeader,
     keys: PackKeys,
     index_key: SecretKey,
+    data_key: SecretKey,
     bytes: Vec<u8>,
     directory: Directory,
     /// Slots of the directory's table of other packs.
@@ -109,6 +110,8 @@ pub struct FinishedPack {
     pub sha256: [u8; 32],
     /// Where its sealed directory begins, bytes.
     pub directory_at: usize,
+    /// Under which its contents are encrypted.
+    pub data_key: SecretKey,
     /// Binds a copy of the directory to the pack.
     copy_tag: kept::Tag,
 }
@@ -137,6 +140,7 @@ impl PackBuilder {
             header,
             keys,
             index_key: index_key.clone(),
+            data_key: random.data_key,
             bytes,
             directory: Directory::default(),
             slots: HashMap::new(),
@@ -241,6 +245,7 @@ impl PackBuilder {
             bytes,
             sha256,
             directory_at,
+            data_key: self.data_key,
             copy_tag,
         }
     }

@@ -92,6 +92,9 @@ pub enum Note {
         /// Their length, bytes.
         all_bytes: u64,
     },
+    /// The client has no list of what this NAME was, though there seem to be earlier
+    /// snapshots of it: chunks that changed are stored whole.
+    NothingToLeanOn,
     /// A file changed while it was read; the snapshot holds what was read.
     SourceChanged {
         /// The path as it is stored in the snapshot.

@@ -10,11 +10,14 @@
 //! offers neither.
 
 mod before;
+mod code;
 mod commit;
 mod cutter;
 mod error;
 mod feed;
 mod intake;
+mod kept;
+mod lean;
 mod prepare;
 mod publish;
 mod source_items;
@@ -32,23 +35,25 @@ use indelible_format::rights::Kind;
 
 use crate::cancel::Cancel;
 use crate::chunker::Chunker;
-use crate::progress::Progress;
+use crate::progress::{Note, Progress};
 use crate::repository::Repository;
 use crate::source::{Change, CommandSpec, Item, Stderr};
-use crate::state::{ChunkLists, ListFile, ListWriter};
-use crate::store::{AppendStore, ReadStore};
+use crate::state::ListWriter;
+use crate::store::AppendStore;
 use before::{Before, last_snapshot};
 use commit::commit_snapshot;
 use cutter::Cutting;
 pub use error::SnapshotRunError;
 use intake::Intake;
+use kept::{Kept, PackKeys};
 use prepare::Prepared;
 pub use publish::PublishError;
 use publish::Publisher;
 use source_items::Walk;
 use writer::{WriteError, Writer, Written};
 
-/// Level of zstd for new chunks.
+/// Level of zstd for new chunks, unless another is asked for: what it is weighed
+/// against stands in `benches/RESULTS.md`.
 pub const COMPRESSION_LEVEL: i32 = 3;
 
 /// Labels, and paths or command lines, of one snapshot.
@@ -87,6 +92,12 @@ pub struct Request {
     pub source: Source,
     /// The program, for the manifest.
     pub program: Option<String>,
+    /// Level of zstd for chunks that are no deltas; what is none of zstd's is taken
+    /// for the nearest that is.
+    pub level: i32,
+    /// Whether chunks may be stored as deltas, and the keys of their packs be
+    /// remembered where that takes them.
+    pub delta: bool,
 }
 
 /// What a snapshot came to.
@@ -137,12 +148,13 @@ pub fn run<S: AppendStore + ?Sized>(
     check_notes(request)?;
     let commit = CommitId(repository.env().random());
     let mut prepared = prepare::prepare(repository, &commit, progress)?;
-    let lists = begin_lists(repository, &request.name, &commit);
-    let before = lists.as_ref().and_then(|(kept, _)| kept.latest());
-    let lists = lists.map(|(_, lists)| lists);
+    let kept = Kept::of(repository, &request.name);
+    let remembered = kept.keys(repository, request.delta);
+    let lists = kept.begin(&commit, repository.env().random());
     let job = Job {
-        name: &request.name,
-        before,
+        request,
+        kept,
+        remembered: &remembered,
         cancel,
         progress,
     };
@@ -161,6 +173,7 @@ pub fn run<S: AppendStore + ?Sized>(
     let accounting = Accounting {
         new_bytes: written.new_bytes,
         new_chunks: written.new_chunks,
+        delta_chunks: written.delta_chunks,
         added_bytes: written.packs.iter().map(|pack| u64::from(pack.len)).sum(),
     };
     let mut labels = request.labels.clone();
@@ -181,6 +194,7 @@ pub fn run<S: AppendStore + ?Sized>(
         program: request.program.clone(),
     };
     let packs = written.packs.len();
+    let lists = lists.and_then(|lists| remembered.keep(lists, &written));
     let adopted_journals = std::mem::take(&mut prepared.adopted_journals);
     let number = commit_snapshot(
         repository,
@@ -275,24 +289,12 @@ struct Stored {
     changed: Vec<(String, Change)>,
 }
 
-/// The client's lists of a NAME, and those that are begun; without a state there
-/// are none, and without the write right no snapshot.
-fn begin_lists<S: ReadStore + ?Sized>(
-    repository: &Repository<'_, S>,
-    name: &Name,
-    commit: &CommitId,
-) -> Option<(ChunkLists, ListWriter)> {
-    let (key, state) = (repository.key(), repository.state()?);
-    let kept = state.chunk_lists(&key.domain, name, &key.write.as_ref()?.gear);
-    let lists = kept.begin(commit, repository.env().random()).ok()?;
-    Some((kept, lists))
-}
-
 /// What storing needs to know of a snapshot.
 struct Job<'j> {
-    name: &'j Name,
-    /// What the client kept of the snapshot before.
-    before: Option<ListFile>,
+    request: &'j Request,
+    /// What the client kept of snapshots before.
+    kept: Kept,
+    remembered: &'j PackKeys,
     cancel: &'j Cancel,
     progress: &'j dyn Progress,
 }
@@ -330,11 +332,20 @@ fn store<S: AppendStore + ?Sized>(
     let index = std::mem::take(&mut prepared.index);
     let adopted = std::mem::take(&mut prepared.adopted);
     let journal = prepared.journal.take();
-    let last = match &job.before {
+    let last = match &job.kept.latest {
         Some(_) => None,
-        None => last_snapshot(repository, &prepared.listings, job.name),
+        None => last_snapshot(repository, &prepared.listings, &job.request.name),
     };
-    let before = match (job.before, &last) {
+    let lean = job
+        .kept
+        .lean(repository, &prepared.listings, job.remembered);
+    if job
+        .kept
+        .is_forgotten(repository, job.remembered, last.is_some())
+    {
+        job.progress.note(Note::NothingToLeanOn);
+    }
+    let before = match (job.kept.latest, &last) {
         (Some(lists), _) => Before::Lists(lists),
         (None, Some((reader, snapshot))) => Before::of_tree(reader, snapshot),
         (None, None) => Before::Unknown,
@@ -356,7 +367,7 @@ fn store<S: AppendStore + ?Sized>(
             adopted,
             &publisher,
         );
-        let intake = Intake::new(writer, cutting.node_id, lists);
+        let intake = Intake::new(writer, cutting.node_id, lists, lean, job.request.level);
         let walked = Walk::new(&cutting, &before, intake, job.cancel, job.progress).run(input);
         let walked = match walked {
             Ok(walked) => Ok(walked),

@@ -28,7 +28,9 @@ mod opened;
 mod segments;
 mod signed;
 
-pub use chunk_lists::{ChunkLists, ListFile, ListWriter, StreamList};
+pub use chunk_lists::{
+    ANCHOR_BYTES, ChunkLists, ListFile, ListPart, ListWriter, ListedChunk, StreamList, anchor,
+};
 pub use journal::{Journal, JournalledPack};
 pub use opened::OPENED_BYTES_MAX;
 pub use segments::{SegmentDraft, SegmentFile, SegmentName, Segments, Turn};

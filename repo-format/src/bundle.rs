@@ -94,6 +94,9 @@ pub struct KeyBundle {
     pub gear_master: Option<SecretKey>,
     /// Label and NAMEs.
     pub facts: GrantFacts,
+    /// A host with this key keeps nothing with which its own packs could be read
+    /// again: write without restore only.
+    pub strict: bool,
 }
 
 impl KeyBundle {
@@ -193,6 +196,9 @@ impl KeyBundle {
             record(15, master.expose());
         }
         record(16, &self.facts.encode());
+        if self.strict {
+            record(17, &[]);
+        }
         Zeroizing::new(out.finish())
     }
 
@@ -234,6 +240,7 @@ impl KeyBundle {
                 .then(|| records.key(15))
                 .transpose()?,
             facts: GrantFacts::decode(records.value(16)?)?,
+            strict: write && !restore && records.flag(17)?,
         };
         records.finish()?;
         bundle.check_pairs()?;
@@ -286,6 +293,17 @@ impl<'a> Records<'a> {
             field: "length of a key",
         })?;
         Ok(SecretKey::new(bytes))
+    }
+
+    /// Whether a record without content stands there.
+    fn flag(&mut self, tag: u8) -> Result<bool, LayoutError> {
+        match self.0.remove(&tag) {
+            None => Ok(false),
+            Some([]) => Ok(true),
+            Some(_) => Err(LayoutError::NotCanonical {
+                field: "length of a mark",
+            }),
+        }
     }
 
     fn domain_keys(&mut self) -> Result<DomainKeys, LayoutError> {

@@ -30,6 +30,8 @@ pub struct Accounting {
     pub new_bytes: u64,
     /// How many such chunks.
     pub new_chunks: u64,
+    /// How many of them are stored as deltas.
+    pub delta_chunks: u64,
     /// Bytes of the new packs.
     pub added_bytes: u64,
 }
@@ -74,6 +76,7 @@ mod tag {
     pub(super) const ACCOUNTING: u16 = 8;
     pub(super) const TIMES: u16 = 9;
     pub(super) const PROGRAM: u16 = 10;
+    pub(super) const DELTAS: u16 = 11;
 }
 
 fn encode_list(out: &mut Builder, list: &[String]) {
@@ -152,6 +155,9 @@ impl Manifest {
         if let Some(program) = &self.program {
             record(tag::PROGRAM, &mut text(program));
         }
+        if cost.delta_chunks > 0 {
+            record(tag::DELTAS, Builder::new().u64(cost.delta_chunks));
+        }
         out.finish()
     }
 
@@ -188,8 +194,14 @@ impl Manifest {
             Ok(Accounting {
                 new_bytes: cursor.u64(FIELD)?,
                 new_chunks: cursor.u64(FIELD)?,
+                delta_chunks: 0,
                 added_bytes: cursor.u64(FIELD)?,
             })
+        })?;
+        let deltas = records.optional(tag::DELTAS, |cursor| {
+            let deltas = cursor.u64(FIELD)?;
+            within(deltas, 1, u64::MAX, "deltas of the manifest")?;
+            Ok(deltas)
         })?;
         Ok(Self {
             name,
@@ -206,9 +218,12 @@ impl Manifest {
                 .ok_or(LayoutError::Missing {
                     field: "source of the manifest",
                 })?,
-            accounting: accounting.ok_or(LayoutError::Missing {
-                field: "accounting of the manifest",
-            })?,
+            accounting: Accounting {
+                delta_chunks: deltas.unwrap_or(0),
+                ..accounting.ok_or(LayoutError::Missing {
+                    field: "accounting of the manifest",
+                })?
+            },
             started_ms,
             finished_ms,
             program: records.text(tag::PROGRAM, "program of the manifest")?,

@@ -197,6 +197,8 @@ impl<'c> Stage<'c> {
             labels: Vec::new(),
             source: Source::Paths(vec!["shop.db".to_owned()]),
             program: Some(concat!("indelible ", env!("CARGO_PKG_VERSION")).to_owned()),
+            level: snapshot::COMPRESSION_LEVEL,
+            delta: true,
         };
         Ok(snapshot::run(
             &mut repository,
@@ -277,6 +279,7 @@ fn make_host_key(
         rights: Rights::WRITE,
         facts,
         expires_ms: None,
+        strict: false,
     })?;
     let history = repository.history();
     let file = KeyFile {

@@ -125,6 +125,12 @@ fn request(context: &Context, args: &KeyAdd) -> Result<KeyRequest, Failure> {
             Failure::usage("--names is for write keys alone")
         });
     }
+    let reads = rights.contains(Rights::RESTORE);
+    if args.strict && (reads || !rights.contains(Rights::WRITE)) {
+        return Err(Failure::usage(
+            "--strict is for keys that write and may not restore",
+        ));
+    }
     let patterns = args.names.iter().map(|text| {
         Pattern::new(text.as_bytes())
             .map_err(|error| Failure::usage(format!("{text:?} is no NAME pattern: {error}")))
@@ -148,6 +154,7 @@ fn request(context: &Context, args: &KeyAdd) -> Result<KeyRequest, Failure> {
         rights,
         facts,
         expires_ms,
+        strict: args.strict,
     })
 }
 

@@ -117,6 +117,7 @@ pub(crate) fn describe(snapshot: &Snapshot) -> serde_json::Value {
         "content_bytes": manifest.content_bytes,
         "new_bytes": manifest.accounting.new_bytes,
         "new_chunks": manifest.accounting.new_chunks,
+        "delta_chunks": manifest.accounting.delta_chunks,
         "added_bytes": manifest.accounting.added_bytes,
         "started": output::utc_time(manifest.started_ms),
         "finished": output::utc_time(manifest.finished_ms),

@@ -12,7 +12,7 @@ use indelible_format::name::Name;
 use indelible_format::rights::Rights;
 use serde_json::json;
 
-use crate::args::Snapshot;
+use crate::args::{Snapshot, Toggle};
 use crate::context::{Context, Opened};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -32,6 +32,8 @@ pub(crate) fn run(context: &Context, args: Snapshot) -> Result<Exit, Failure> {
         labels: args.labels.clone(),
         source: describe_source(&args),
         program: Some(concat!("indelible ", env!("CARGO_PKG_VERSION")).to_owned()),
+        level: args.level,
+        delta: args.delta == Toggle::On,
     };
     // What can't be read is found before the repository is opened, and so
     // before a passphrase is asked for.
@@ -226,6 +228,7 @@ fn report(context: &Context, name: &Name, summary: &Summary) {
                 "content_bytes": summary.content_bytes,
                 "new_bytes": accounting.new_bytes,
                 "new_chunks": accounting.new_chunks,
+                "delta_chunks": accounting.delta_chunks,
                 "added_bytes": accounting.added_bytes,
                 "packs": summary.packs,
                 "changed_files": summary.changed.len(),

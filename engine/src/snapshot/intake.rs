@@ -5,26 +5,23 @@
 //! client's own list of chunks grows beside it, and is not missed if it fails.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
-use indelible_format::coding::Class;
 use indelible_format::node::{Item, Root};
 use indelible_format::secret::SecretKey;
-use rayon::prelude::*;
 
-use super::COMPRESSION_LEVEL;
+use super::before::SMALL;
+use super::code::{Coder, NewChunk};
 use super::cutter::Cut;
+use super::lean::{Lean, Trail};
 use super::writer::{WriteError, Writer};
-use crate::pack::{Basis, CodedChunk, code};
-use crate::past::PastChunk;
-use crate::state::{ListWriter, StreamList};
+use crate::state::{ListWriter, ListedChunk, StreamList, anchor};
 use crate::tree::ListBuilder;
 
 /// A stream on its way into the repository.
-#[derive(Default)]
 pub(super) struct Stream {
     list: ListBuilder,
     chunks: StreamList,
+    trail: Trail,
 }
 
 /// Takes the chunks of streams.
@@ -32,7 +29,10 @@ pub(super) struct Intake<'k, 'w, 'scope> {
     pub(super) writer: Writer<'w, 'scope>,
     node_id: &'k SecretKey,
     lists: Option<ListWriter>,
-    compressors: Compressors,
+    lean: Option<Lean<'k>>,
+    coder: Coder,
+    /// Streams that were begun, but for the one that small files share.
+    begun: usize,
 }
 
 impl<'k, 'w, 'scope> Intake<'k, 'w, 'scope> {
@@ -40,12 +40,28 @@ impl<'k, 'w, 'scope> Intake<'k, 'w, 'scope> {
         writer: Writer<'w, 'scope>,
         node_id: &'k SecretKey,
         lists: Option<ListWriter>,
+        lean: Option<Lean<'k>>,
+        level: i32,
     ) -> Self {
         Self {
             writer,
             node_id,
             lists,
-            compressors: Compressors::default(),
+            lean,
+            coder: Coder::new(level),
+            begun: 0,
+        }
+    }
+
+    /// Begins the stream at a path.
+    pub(super) fn begin(&mut self, path: &[u8]) -> Stream {
+        let place = (path != SMALL).then_some(self.begun);
+        self.begun += usize::from(path != SMALL);
+        let lean = self.lean.as_mut();
+        Stream {
+            list: ListBuilder::default(),
+            chunks: StreamList::default(),
+            trail: lean.map_or_else(Trail::default, |lean| lean.begin(path, place)),
         }
     }
 
@@ -57,14 +73,21 @@ impl<'k, 'w, 'scope> Intake<'k, 'w, 'scope> {
         cuts: &[Cut],
     ) -> Result<(), WriteError> {
         let mut seen = HashSet::new();
-        let new: Vec<&Cut> = cuts
+        let is_new: Vec<bool> = cuts
             .iter()
-            .filter(|cut| !self.writer.has(&cut.id) && seen.insert(cut.id))
+            .map(|cut| !self.writer.has(&cut.id) && seen.insert(cut.id))
             .collect();
-        let coded = new
-            .par_iter()
-            .map(|cut| self.compressors.code(cut, bytes))
+        let writer = &self.writer;
+        let leaned = match &mut self.lean {
+            Some(lean) => lean.on(&mut stream.trail, bytes, cuts, &is_new, writer),
+            None => cuts.iter().map(|_| None).collect(),
+        };
+        let chunks = cuts.iter().zip(is_new).zip(leaned);
+        let new: Vec<NewChunk<'_>> = chunks
+            .filter(|((_, is_new), _)| *is_new)
+            .map(|((cut, _), leaned)| NewChunk { cut, leaned })
             .collect();
+        let coded = self.coder.code(&new, bytes);
         self.writer.put(coded)?;
         for cut in cuts {
             let item = Item {
@@ -72,17 +95,19 @@ impl<'k, 'w, 'scope> Intake<'k, 'w, 'scope> {
                 len: cut.at.len() as u64,
             };
             stream.list.push(item, self.node_id, &mut self.writer)?;
-            self.note(stream, cut);
+            self.note(stream, cut, bytes);
         }
         Ok(())
     }
 
-    fn note(&mut self, stream: &mut Stream, cut: &Cut) {
-        let len = u32::try_from(cut.at.len()).expect("a chunk is at most 1 MiB");
-        let chunk = PastChunk { id: cut.id, len };
-        if let Some(lists) = &mut self.lists
-            && lists.push(&mut stream.chunks, &chunk).is_err()
-        {
+    fn note(&mut self, stream: &mut Stream, cut: &Cut, bytes: &[u8]) {
+        let Some(lists) = &mut self.lists else { return };
+        let chunk = ListedChunk {
+            id: cut.id,
+            len: u32::try_from(cut.at.len()).expect("a chunk is at most 1 MiB"),
+            anchor: anchor(&bytes[cut.at.clone()]),
+        };
+        if lists.push(&mut stream.chunks, &chunk).is_err() {
             self.forget_lists();
         }
     }
@@ -106,31 +131,5 @@ impl<'k, 'w, 'scope> Intake<'k, 'w, 'scope> {
     /// The writer, and the client's list, at the end of all streams.
     pub(super) fn finish(self) -> (Writer<'w, 'scope>, Option<ListWriter>) {
         (self.writer, self.lists)
-    }
-}
-
-/// Compressors that are not in use: each holds tables of a megabyte and more that
-/// are not to be made anew for every batch.
-#[derive(Default)]
-struct Compressors(Mutex<Vec<zstd::bulk::Compressor<'static>>>);
-
-impl Compressors {
-    fn code(&self, cut: &Cut, bytes: &[u8]) -> CodedChunk {
-        let idle = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let compressor = idle().pop();
-        let mut compressor = compressor.unwrap_or_else(|| {
-            zstd::bulk::Compressor::new(COMPRESSION_LEVEL).expect("the level is one of zstd's")
-        });
-        let plain = &bytes[cut.at.clone()];
-        let (coding, coded) = code(&mut compressor, plain);
-        idle().push(compressor);
-        CodedChunk {
-            id: cut.id,
-            class: Class::Data,
-            coding,
-            plain_len: plain.len(),
-            coded,
-            basis: Basis::default(),
-        }
     }
 }

@@ -17,6 +17,7 @@ use crate::store::{AppendStore, ObjectKey, PutOutcome, StoreError};
 use indelible_format::commit::NewPack;
 use indelible_format::ids::PackId;
 use indelible_format::planted::{Bug, planted};
+use indelible_format::secret::SecretKey;
 
 /// How often an object is put again after an unclear answer. It is content-named,
 /// so putting it again does no harm.
@@ -49,6 +50,8 @@ pub(super) struct Named {
     pub(super) provisional: PackId,
     /// As the entry will list it.
     pub(super) pack: NewPack,
+    /// Under which its contents are encrypted.
+    pub(super) data_key: SecretKey,
 }
 
 /// Hands filled packs to the thread that stores them.
@@ -126,6 +129,7 @@ fn publish_all<S: AppendStore + ?Sized>(
                 len,
                 sha256: pack.sha256,
             },
+            data_key: pack.data_key.clone(),
         };
         // Nobody waits for it once the run has failed.
         let _ = tell.send(named);

@@ -41,10 +41,16 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
     pub(super) fn new(
         cutting: &'k Cutting<'k>,
         before: &'k Before<'b>,
-        intake: Intake<'k, 'w, 'scope>,
+        mut intake: Intake<'k, 'w, 'scope>,
         cancel: &'k Cancel,
         progress: &'k dyn Progress,
     ) -> Self {
+        let small = SmallFiles {
+            cutter: Cutter::new(cutting, before.past(SMALL)),
+            stream: intake.begin(SMALL),
+            bytes: Vec::new(),
+            len: 0,
+        };
         Self {
             cutting,
             before,
@@ -52,7 +58,7 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
             cancel,
             progress,
             pager: Pager::new(),
-            small: SmallFiles::new(Cutter::new(cutting, before.past(SMALL))),
+            small,
             spare: Vec::new(),
             entries: 0,
             content_bytes: 0,
@@ -217,7 +223,7 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
         let first = self.spare.pop();
         let mut first = first.unwrap_or_else(|| Buffer::new(room));
         let mut cutter = Cutter::new(self.cutting, self.before.past(path.as_bytes()));
-        let mut stream = Stream::default();
+        let mut stream = self.intake.begin(path.as_bytes());
         let intake = &mut self.intake;
         let mut take = |buffer: &Buffer, cuts: &[Cut]| -> Result<(), WalkError> {
             Ok(intake.take(&mut stream, buffer.content(), cuts)?)
@@ -245,16 +251,7 @@ struct SmallFiles<'k> {
     len: u64,
 }
 
-impl<'k> SmallFiles<'k> {
-    fn new(cutter: Cutter<'k, 'k>) -> Self {
-        Self {
-            cutter,
-            stream: Stream::default(),
-            bytes: Vec::new(),
-            len: 0,
-        }
-    }
-
+impl SmallFiles<'_> {
     /// Adds a file, and says where it begins.
     fn add(&mut self, file: &[u8], intake: &mut Intake<'_, '_, '_>) -> Result<u64, WalkError> {
         let offset = self.len;

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
+use indelible_format::coding::Coding;
 use indelible_format::commit::NewPack;
 use indelible_format::ids::{ChunkId, PackId};
 use indelible_format::node;
@@ -21,6 +22,7 @@ use indelible_format::seal::UnusableKey;
 use indelible_format::secret::SecretKey;
 
 use super::COMPRESSION_LEVEL;
+use super::code::Coded;
 use super::publish::Publisher;
 use crate::env::Env;
 use crate::index::{CountedPack, Index};
@@ -59,6 +61,10 @@ pub(super) struct Written {
     pub(super) new_chunks: u64,
     /// Their plaintext bytes.
     pub(super) new_bytes: u64,
+    /// How many of them are deltas.
+    pub(super) delta_chunks: u64,
+    /// The keys of the packs that it adds.
+    pub(super) keys: Vec<(PackId, SecretKey)>,
 }
 
 /// Stores the chunks of one snapshot.
@@ -139,13 +145,28 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         }
     }
 
-    /// Stores data chunks that [`has`](Self::has) did not know.
-    pub(super) fn put(&mut self, chunks: Vec<CodedChunk>) -> Result<(), WriteError> {
-        for chunk in &chunks {
+    /// Where an earlier snapshot has a chunk, or this one where that is durable.
+    pub(super) fn indexed(&self, id: &ChunkId) -> Option<Place> {
+        self.index.get(id)
+    }
+
+    /// Whether this snapshot lists a pack, or may.
+    pub(super) fn is_own(&self, pack: &PackId) -> bool {
+        self.own.contains(pack) || self.adopted.contains_key(pack)
+    }
+
+    /// Stores data chunks that [`has`](Self::has) did not know. The packs that they
+    /// lean on are now in reach.
+    pub(super) fn put(&mut self, chunks: Vec<Coded>) -> Result<(), WriteError> {
+        for Coded { chunk, leans_on } in &chunks {
             self.written.new_chunks += 1;
             self.written.new_bytes += chunk.plain_len as u64;
+            self.written.delta_chunks += u64::from(chunk.coding == Coding::Delta);
+            for pack in leans_on {
+                self.reuse(*pack);
+            }
         }
-        let mut left = chunks.into_iter().peekable();
+        let mut left = chunks.into_iter().map(|coded| coded.chunk).peekable();
         let mut closed = false;
         while left.peek().is_some() {
             let mut pack = match self.open.take() {
@@ -213,6 +234,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
             self.named.insert(named.provisional, id);
             self.own.insert(id);
             self.unindexed.push(CountedPack { id, len });
+            self.written.keys.push((id, named.data_key));
             self.written.packs.push(named.pack);
         }
         if self.index.is_kept() && self.fresh.len() >= FRESH_MAX {

@@ -2,46 +2,20 @@
 //! cuts: right when they open, and without effect when they don't.
 
 use std::fs;
-use std::path::PathBuf;
 
 use indelible_engine::past::PastChunk;
 use indelible_engine::read::Reader;
 use indelible_engine::repository::Repository;
-use indelible_engine::state::{ChunkLists, State};
+use indelible_engine::state::ChunkLists;
 use indelible_engine::store::{MemoryStore, ReadStore};
 use indelible_format::ids::{CommitId, DomainId};
 use indelible_format::name::Name;
 use indelible_format::node::{PlacedRoot, Root};
 use indelible_format::page::Content;
 
-use crate::support::{Fixture, noise, restore, rows, snapshot_at, stream, take, take_stream};
-
-/// A client with a state, and where it keeps lists.
-struct Client {
-    dir: tempfile::TempDir,
-    state: State,
-}
-
-impl Client {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let state = State::open(dir.path()).expect("it is writable");
-        Self { dir, state }
-    }
-
-    /// The files of all lists.
-    fn files(&self) -> Vec<PathBuf> {
-        let below = |dir: PathBuf| {
-            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-            entries.map(|entry| entry.path())
-        };
-        let repositories = below(self.dir.path().to_path_buf());
-        let series = repositories.flat_map(|dir| below(dir.join("chunks")));
-        let mut files: Vec<PathBuf> = series.flat_map(below).collect();
-        files.sort();
-        files
-    }
-}
+use crate::support::{
+    Client, Fixture, noise, restore, rows, snapshot_at, stream, take, take_stream,
+};
 
 fn lists_of(repository: &Repository<'_, MemoryStore>, name: &str) -> ChunkLists {
     let key = repository.key();
@@ -88,7 +62,7 @@ fn tree_chunks<S: ReadStore>(
 }
 
 /// After a snapshot, the client has for each stream the chunks that the tree has,
-/// and only those of the last snapshot of the NAME.
+/// and those of the snapshots of the NAME that later ones lean on.
 ///
 /// Method: two snapshots of two streams and of small files under one NAME, one
 /// under another; compare with the trees, also for a list of several parts.
@@ -110,7 +84,11 @@ fn lists_are_what_the_tree_has() {
             .number;
     }
     take_stream(&mut repository, "other", &rows(0..50)).expect("a snapshot");
-    assert_eq!(client.files().len(), 2, "one file a NAME");
+    assert_eq!(
+        client.lists().len(),
+        3,
+        "the first and the last of each NAME"
+    );
     let lists = lists_of(&repository, "shop")
         .latest()
         .expect("there are lists");
@@ -172,18 +150,18 @@ fn lists_change_nothing_but_time() {
             let fixture = Fixture::new(302);
             take_stream(&mut fixture.open_with(&client.state), "shop", &before)
                 .expect("a snapshot");
-            fs::metadata(&client.files()[0]).expect("a file").len()
+            fs::metadata(&client.lists()[0]).expect("a file").len()
         };
         for at in (0..len).step_by(4_999) {
             let flip = |client: &Client| {
-                let path = &client.files()[file];
+                let path = &client.lists()[file];
                 let mut bytes = fs::read(path).expect("a file");
                 let at = usize::try_from(at).expect("short") % bytes.len();
                 bytes[at] ^= 0x10;
                 fs::write(path, bytes).expect("it is writable");
             };
             let cut = |client: &Client| {
-                let path = &client.files()[file];
+                let path = &client.lists()[file];
                 let bytes = fs::read(path).expect("a file");
                 let at = usize::try_from(at).expect("short") % bytes.len();
                 fs::write(path, &bytes[..at]).expect("it is writable");
@@ -193,7 +171,7 @@ fn lists_change_nothing_but_time() {
         }
     }
     let exchange = |client: &Client| {
-        let files = client.files();
+        let files = client.lists();
         let (one, other) = (fs::read(&files[0]).unwrap(), fs::read(&files[1]).unwrap());
         fs::write(&files[0], other).expect("it is writable");
         fs::write(&files[1], one).expect("it is writable");
@@ -222,18 +200,24 @@ fn lists_belong_to_a_domain_and_dead_ones_go() {
 
     let lists = lists_of(&repository, "shop");
     assert!(lists.latest().is_some());
-    let dead = lists.begin(&CommitId([1; 16]), [1; 32]).expect("it begins");
+    let dead = lists
+        .begin(&CommitId([1; 16]), 0, [1; 32])
+        .expect("it begins");
     drop(dead);
-    let alive = lists.begin(&CommitId([2; 16]), [2; 32]).expect("it begins");
-    let other = lists.begin(&CommitId([3; 16]), [3; 32]).expect("it begins");
+    let alive = lists
+        .begin(&CommitId([2; 16]), 0, [2; 32])
+        .expect("it begins");
+    let other = lists
+        .begin(&CommitId([3; 16]), 0, [3; 32])
+        .expect("it begins");
     assert_eq!(
-        client.files().len(),
+        client.lists().len(),
         3,
         "the kept one and two that are written"
     );
     other.discard().expect("it is removed");
     alive.commit(99).expect("it is named");
-    assert_eq!(client.files().len(), 1);
+    assert_eq!(client.lists().len(), 1);
     assert!(
         lists
             .latest()

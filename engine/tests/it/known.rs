@@ -6,7 +6,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use indelible_engine::repository::Repository;
-use indelible_engine::state::State;
 use indelible_engine::store::{MemoryStore, ObjectKey};
 use indelible_engine::verify::ProblemKind;
 use indelible_format::attest::Level;
@@ -17,21 +16,9 @@ use indelible_format::rights::Rights;
 use indelible_format::seal::{self, OPENED};
 use indelible_format::secret::opened_key;
 
-use crate::support::{Fixture, key_file, object, take_stream, verify_with};
-
-/// A client that remembers.
-struct Client {
-    dir: tempfile::TempDir,
-    state: State,
-}
+use crate::support::{Client, Fixture, key_file, object, take_stream, verify_with};
 
 impl Client {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let state = State::open(dir.path()).expect("it is writable");
-        Self { dir, state }
-    }
-
     /// One of the files that it keeps of a repository.
     fn file(&self, fixture: &Fixture, name: &str) -> PathBuf {
         let id = fixture.open().id();

@@ -12,6 +12,7 @@ mod index;
 mod journal;
 mod keys;
 mod known;
+mod leaning;
 mod log_append;
 mod log_junk;
 mod log_races;

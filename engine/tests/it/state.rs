@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use indelible_engine::keys::Credential;
 use indelible_engine::repository::{OpenError, Repository};
-use indelible_engine::state::{State, StateError};
+use indelible_engine::state::StateError;
 use indelible_engine::store::{MemoryStore, ObjectKey};
 use indelible_engine::verify::ProblemKind;
 use indelible_format::attest::Level;
@@ -16,21 +16,10 @@ use indelible_format::key_file::KeyFile;
 use indelible_format::rights::Rights;
 
 use crate::support::{
-    Fixture, key_file, listed, object, restore_stream, rows, take_stream, verify_with,
+    Client, Fixture, key_file, listed, object, restore_stream, rows, take_stream, verify_with,
 };
 
-struct Client {
-    dir: tempfile::TempDir,
-    state: State,
-}
-
 impl Client {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let state = State::open(dir.path()).expect("it is writable");
-        Self { dir, state }
-    }
-
     /// Its files with this name, at any depth.
     fn files(&self, name: &str) -> Vec<PathBuf> {
         fn walk(dir: &Path, name: &str, found: &mut Vec<PathBuf>) {

@@ -5,6 +5,7 @@ mod forge;
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use indelible_engine::cancel::Cancel;
@@ -14,7 +15,9 @@ use indelible_engine::progress::{Note, Progress, Silent};
 use indelible_engine::read::Reader;
 use indelible_engine::repository::{Repository, Snapshot};
 use indelible_engine::restore::Restore;
-use indelible_engine::snapshot::{self, Input, Request, SnapshotRunError, Summary};
+use indelible_engine::snapshot::{
+    self, COMPRESSION_LEVEL, Input, Request, SnapshotRunError, Summary,
+};
 use indelible_engine::source::{Item, stream_path};
 use indelible_engine::state::State;
 use indelible_engine::store::{AppendStore, MemoryStore, ObjectKey, ReadStore};
@@ -178,6 +181,7 @@ pub(crate) fn key_request(rights: Rights, patterns: &[&str]) -> KeyRequest {
         rights,
         facts: GrantFacts::new("test", patterns.iter().map(pattern).collect()).expect("facts"),
         expires_ms: None,
+        strict: false,
     }
 }
 
@@ -192,6 +196,33 @@ pub(crate) fn key_file<S: ReadStore>(
         root: repository.history().root(),
         bundle: bundle.clone(),
     }))
+}
+
+/// A host that backs up, with what it keeps.
+pub(crate) struct Client {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) state: State,
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let state = State::open(dir.path()).expect("it is writable");
+        Self { dir, state }
+    }
+
+    /// The files of all chunk lists.
+    pub(crate) fn lists(&self) -> Vec<PathBuf> {
+        let below = |dir: PathBuf| {
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path())
+        };
+        let repositories = below(self.dir.path().to_path_buf());
+        let series = repositories.flat_map(|dir| below(dir.join("chunks")));
+        let mut files: Vec<PathBuf> = series.flat_map(below).collect();
+        files.sort();
+        files
+    }
 }
 
 /// A stream as an item.
@@ -210,6 +241,8 @@ pub(crate) fn request(name: &str) -> Request {
         labels: Vec::new(),
         source: Source::Stdin,
         program: None,
+        level: COMPRESSION_LEVEL,
+        delta: true,
     }
 }
 

@@ -224,7 +224,7 @@ fn manifest(bytes: &[u8]) -> Option<Vec<u8>> {
     while cursor.remaining() > 0 {
         let tag = cursor.u16("tag").unwrap();
         let value = cursor.text32(bytes.len(), "value").unwrap();
-        if (1..=10).contains(&tag) {
+        if (1..=11).contains(&tag) {
             known.u16(tag).text32(value);
         } else {
             unknown += 1;

@@ -125,6 +125,7 @@ pub(crate) fn bundle(seed: u8, rights: Rights) -> KeyBundle {
         admin: has(Rights::ADMIN),
         gear_master: has(Rights::ALL).then(|| key(MASTERS[2])),
         facts: facts(),
+        strict: false,
     }
 }
 
@@ -250,6 +251,7 @@ pub(crate) fn manifest() -> Manifest {
         accounting: Accounting {
             new_bytes: 4_000,
             new_chunks: 4,
+            delta_chunks: 0,
             added_bytes: 2_000,
         },
         started_ms: EPOCH_MS,

@@ -59,6 +59,11 @@ fn texts(texts: &[&[u8]]) -> Vec<u8> {
 fn manifests() -> Vec<Vector> {
     let mut group = Group::new("manifest", "7.4");
     group.accept("full", "every record", manifest().encode());
+    let mut leaning = manifest();
+    leaning.accounting.delta_chunks = 3;
+    group.accept("deltas", "with new chunks that are deltas", leaning.encode());
+    let none = longer(&manifest().encode(), &[11, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    group.reject("deltas-none", "no delta", "OutOfBounds: deltas of the manifest", none);
     let bare = Manifest {
         host: None,
         labels: Vec::new(),

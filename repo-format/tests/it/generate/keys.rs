@@ -33,6 +33,9 @@ fn bundles() -> Vec<Vector> {
         let bytes = bundle(2, rights).encode();
         group.accept(name, "what these rights hold", bytes.as_slice());
     }
+    let mut strict = bundle(2, Rights::WRITE);
+    strict.strict = true;
+    group.accept("strict", "a strict write key", strict.encode().as_slice());
     let verify = bundle(2, Rights::VERIFY).encode();
     refused_bundles(&mut group, &verify);
     let all = bundle(2, Rights::ALL).encode();
@@ -55,7 +58,13 @@ fn refused_bundles(group: &mut Group, verify: &[u8]) {
     let extra = bundle(2, Rights::RESTORE).encode();
     let tag = "Unknown: tag of a record of the key bundle";
     group.reject("extra", "verify with the restore keys", tag, patch(&extra, 1, &[2]));
-    group.reject("unknown", "a record of tag 17", tag, longer(verify, &[17, 0, 0]));
+    group.reject("unknown", "a record of tag 18", tag, longer(verify, &[18, 0, 0]));
+    group.reject("strict-verify", "strict, and may not write", tag, longer(verify, &[17, 0, 0]));
+    let every = bundle(2, Rights::ALL).encode();
+    group.reject("strict-all", "strict, and may restore", tag, longer(&every, &[17, 0, 0]));
+    let write = bundle(2, Rights::WRITE).encode();
+    let mark = "NotCanonical: length of a mark";
+    group.reject("strict-1", "a mark of one byte", mark, longer(&write, &[17, 1, 0, 0]));
     let order = "NotAscending: records of the key bundle";
     group.reject("order", "tag 0 behind tag 16", order, longer(verify, &[0, 0, 0]));
     group.reject("twice", "a record twice", order, longer(verify, &[16, 0, 0]));

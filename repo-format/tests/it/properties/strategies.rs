@@ -64,11 +64,13 @@ pub(super) fn bundle() -> impl Strategy<Value = KeyBundle> {
         any::<[u8; 16]>(),
         any::<u32>(),
         facts(),
+        any::<bool>(),
     )
-        .prop_map(|(seed, rights, domain, epoch, facts)| KeyBundle {
+        .prop_map(|(seed, rights, domain, epoch, facts, strict)| KeyBundle {
             domain: DomainId(domain),
             epoch,
             facts,
+            strict: strict && rights.contains(Rights::WRITE) && !rights.contains(Rights::RESTORE),
             ..fixture::bundle(seed, rights)
         })
 }
@@ -292,13 +294,14 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
     let roots = (placed_root(), option::of(placed_root()));
     let optional = (option::of(".{0,12}"), option::of(".{0,12}"));
     let labels = btree_set(".{0,12}", 0..3);
-    (name(), optional, labels, roots, source, any::<[u64; 7]>()).prop_map(
+    (name(), optional, labels, roots, source, any::<[u64; 8]>()).prop_map(
         |(name, (host, program), labels, (list, small), source, numbers)| {
             let [
                 entries,
                 content_bytes,
                 new_bytes,
                 new_chunks,
+                delta_chunks,
                 added_bytes,
                 started_ms,
                 finished_ms,
@@ -315,6 +318,7 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
                 accounting: Accounting {
                     new_bytes,
                     new_chunks,
+                    delta_chunks,
                     added_bytes,
                 },
                 started_ms,
