@@ -136,8 +136,7 @@ impl<'b> Lean<'b> {
             else {
                 continue;
             };
-            *spot = to;
-            let to = to.unwrap_or(from);
+            *spot = Some(to);
             let len = cut.at.len() as u64;
             let shared = ground.between(from, to);
             let shared = shared.filter(|(_, shared)| shared * SHARE_MIN >= len);
@@ -219,21 +218,21 @@ struct Chosen {
     packs: Vec<PackId>,
 }
 
-/// Where on a ground the old version of a chunk begins and ends, which may be behind
-/// what is known, and whether an anchor says so.
+/// Where on a ground the old version of a chunk begins and ends, and whether an anchor
+/// says so.
 fn locate(
     ground: &Forerunner,
     spot: Option<Spot>,
     begins: u64,
     next: Option<u64>,
     len: usize,
-) -> Option<(Spot, Option<Spot>, bool)> {
+) -> Option<(Spot, Spot, bool)> {
     let len = len as u64;
     let anchored = ground.anchored(begins, spot).map(Spot::front_of);
     let from = anchored.or(spot)?;
     let by_len = ground.behind(from, len);
     let end = next
-        .and_then(|next| ground.anchored(next, by_len))
+        .and_then(|next| ground.anchored(next, Some(by_len)))
         .map(Spot::front_of)
         .filter(|end| end.chunk.saturating_sub(from.chunk) <= CHUNKS_MAX)
         .filter(|end| {
@@ -241,5 +240,5 @@ fn locate(
             *end > from && between.sum::<u64>() <= STRETCH_MAX * len
         });
     let anchors = anchored.is_some() || end.is_some();
-    Some((from, end.or(by_len), anchors))
+    Some((from, end.unwrap_or(by_len), anchors))
 }

@@ -211,6 +211,25 @@ impl Client {
         Self { dir, state }
     }
 
+    /// Another host that keeps the same.
+    pub(crate) fn again(&self) -> Self {
+        fn copy(from: &std::path::Path, to: &std::path::Path) {
+            std::fs::create_dir_all(to).expect("it is writable");
+            for entry in std::fs::read_dir(from).expect("a directory") {
+                let entry = entry.expect("an entry");
+                let to = to.join(entry.file_name());
+                if entry.path().is_dir() {
+                    copy(&entry.path(), &to);
+                } else {
+                    std::fs::copy(entry.path(), to).expect("it can be copied");
+                }
+            }
+        }
+        let other = Self::new();
+        copy(self.dir.path(), other.dir.path());
+        other
+    }
+
     /// The files of all chunk lists.
     pub(crate) fn lists(&self) -> Vec<PathBuf> {
         let below = |dir: PathBuf| {

@@ -105,8 +105,8 @@ impl Forerunner {
         })
     }
 
-    /// The spot so many bytes behind another one; `None` behind what is known.
-    pub(super) fn behind(&self, spot: Spot, bytes: u64) -> Option<Spot> {
+    /// The spot so many bytes behind another one, or where what is known ends.
+    pub(super) fn behind(&self, spot: Spot, bytes: u64) -> Spot {
         let mut spot = Spot {
             skip: spot.skip + bytes,
             ..spot
@@ -114,14 +114,14 @@ impl Forerunner {
         while let Some(chunk) = self.chunk(spot.chunk) {
             let len = u64::from(chunk.len);
             if spot.skip < len {
-                return Some(spot);
+                return spot;
             }
             spot = Spot {
                 chunk: spot.chunk + 1,
                 skip: spot.skip - len,
             };
         }
-        (spot.skip == 0).then_some(spot)
+        Spot::front_of(spot.chunk)
     }
 
     /// The chunks that lie between two spots, each with how many of its bytes do.

@@ -197,7 +197,7 @@ impl Trial<'_> {
             }
             Did::Key(key) => model.keys.push(*key),
             Did::Restored(bytes) => {
-                coverage.expect(*bytes == *self.site.first, Finding::Wrong, || {
+                coverage.expect(*bytes == *self.site.before[1], Finding::Wrong, || {
                     format!("{what}: a restore gave other bytes")
                 });
             }

@@ -43,6 +43,7 @@ pub(crate) fn run(scale: Scale) -> Coverage {
     for record in [
         recording::init,
         recording::inline,
+        recording::deltas,
         recording::with_commit_record,
         recording::keys,
         recording::several_packs,

@@ -10,33 +10,41 @@ use indelible_engine::store::{FaultyStore, MemoryStore};
 use super::super::model::Judge;
 use super::super::{Coverage, Scale};
 use super::{Site, Trial, When, Work};
+use crate::support::Client;
 
 /// A store in memory that work is done in.
 pub(super) struct Memory<'a> {
     site: &'a Site,
     work: Work,
     base: MemoryStore,
+    /// The host that made the base.
+    host: Client,
     scale: Scale,
 }
 
 impl<'a> Memory<'a> {
     pub(super) fn new(site: &'a Site, work: Work, scale: Scale) -> Self {
         let base = MemoryStore::new();
-        site.prepare(work, &base);
+        let host = site.prepare(work, &base);
         Self {
             site,
             work,
             base,
+            host,
             scale,
         }
     }
 
-    /// How many calls the work makes if none fails.
+    /// How many calls the work makes if none fails: by a client that remembers, or by
+    /// one that does not, whoever makes more.
     pub(super) fn calls(&self) -> u64 {
-        let inner = self.base.clone();
-        let counted = FaultyStore::new(&inner, |_| Fate::Done);
-        self.site.run(self.work, &counted, None);
-        counted.calls()
+        let count = |state: Option<&State>| {
+            let inner = self.base.clone();
+            let counted = FaultyStore::new(&inner, |_| Fate::Done);
+            self.site.run(self.work, &counted, state);
+            counted.calls()
+        };
+        count(None).max(count(Some(&self.host.again().state)))
     }
 
     /// Lets a call fail, and judges: with versions and without, by a client that
@@ -69,9 +77,8 @@ impl<'a> Memory<'a> {
         if !versions {
             faulty = faulty.without_versions();
         }
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let state = State::open(directory.path()).expect("it is writable");
-        let state = remembers.then_some(&state);
+        let host = self.host.again();
+        let state = remembers.then_some(&host.state);
         let mut trial = Trial {
             site: self.site,
             work: self.work,

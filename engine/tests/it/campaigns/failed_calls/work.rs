@@ -1,6 +1,5 @@
 //! What is done while calls fail, and what it says of itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indelible_engine::keys::{Credential, InitError};
@@ -15,7 +14,7 @@ use indelible_format::attest::Level;
 use indelible_format::rights::Rights;
 
 use super::super::model::{Model, Owner, take, with_record};
-use crate::support::{CHUNKER, chain, key_file, key_request, noise, restore_stream, rows};
+use crate::support::{CHUNKER, Client, chain, key_file, key_request, noise, restore_stream};
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +67,17 @@ pub(super) enum Did {
     },
 }
 
+/// Rows of which a few in each chunk change from night to night.
+fn night(night: u64) -> Vec<u8> {
+    let row = |row: u64| format!("{row:06} {:04} {}\n", night * (row % 5), row * 7_919);
+    (0..250).map(row).collect::<String>().into_bytes()
+}
+
 /// A repository that work is done on.
 pub(super) struct Site {
     pub(super) owner: Owner,
-    /// What the snapshot that is there holds.
-    pub(super) first: Arc<[u8]>,
+    /// What the snapshots that are there hold: the later one leans on the earlier.
+    pub(super) before: [Arc<[u8]>; 2],
     /// What the next one is to hold.
     pub(super) second: Arc<[u8]>,
 }
@@ -81,20 +86,28 @@ impl Site {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             owner: Owner::draw(seed, CHUNKER),
-            first: rows(0..150).into(),
-            second: [rows(0..100), noise(seed, 3_000)].concat().into(),
+            before: [night(0).into(), night(1).into()],
+            second: [night(2), noise(seed, 3_000)].concat().into(),
         }
     }
 
-    /// Brings about what a kind of work begins with.
-    pub(super) fn prepare<S: AppendStore>(&self, work: Work, store: &S) {
+    /// Brings about what a kind of work begins with, and gives what the host keeps
+    /// that did.
+    pub(super) fn prepare<S: AppendStore>(&self, work: Work, store: &S) -> Client {
+        let host = Client::new();
         if work == Work::Init {
-            return;
+            return host;
         }
         self.owner.create(store).expect("the store is empty");
-        let mut repository = self.owner.open(store, None, 2).expect("it opens");
-        let first = take(&mut repository, &with_record("shop"), &self.first, &Silent);
-        assert_eq!(first.expect("nothing fails").number, 1);
+        for (bytes, number) in self.before.iter().zip(1..) {
+            let state = Some(&host.state);
+            let mut repository = self.owner.open(store, state, 1 + number).expect("it opens");
+            let taken = take(&mut repository, &with_record("shop"), bytes, &Silent);
+            let taken = taken.expect("nothing fails");
+            assert_eq!(taken.number, number);
+            assert_eq!(taken.accounting.delta_chunks > 0, number == 2);
+        }
+        host
     }
 
     /// What is known before the work.
@@ -104,7 +117,7 @@ impl Site {
         }
         Model {
             created: true,
-            acknowledged: BTreeMap::from([(1, Arc::clone(&self.first))]),
+            acknowledged: (1..).zip(self.before.iter().map(Arc::clone)).collect(),
             ..Model::default()
         }
     }
@@ -123,7 +136,7 @@ impl Site {
                 Err(error) => Outcome::Failed(chain(&error)),
             };
         }
-        let mut repository = match self.owner.open(store, state, 3) {
+        let mut repository = match self.owner.open(store, state, 4) {
             Ok(repository) => repository,
             Err(error) => return Outcome::Failed(chain(&error)),
         };
@@ -131,7 +144,7 @@ impl Site {
             Work::Init => unreachable!("it was done above"),
             Work::Snapshot => self.snapshot(&mut repository),
             Work::AddKey => add_key(&mut repository),
-            Work::Restore => match restore_stream(&repository, 1) {
+            Work::Restore => match restore_stream(&repository, 2) {
                 Ok(bytes) => Outcome::Done(Did::Restored(bytes)),
                 Err(why) => Outcome::Failed(why),
             },

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use indelible_engine::env::SeededEntropy;
 use indelible_engine::keys::Credential;
 use indelible_engine::progress::Silent;
-use indelible_engine::snapshot::Request;
+use indelible_engine::snapshot::{Request, Summary};
 use indelible_engine::state::State;
 use indelible_engine::store::LocalStore;
 use indelible_engine::store::local::files::Files;
@@ -210,7 +210,7 @@ impl<'a> Recorder<'a> {
         request: &Request,
         bytes: &[u8],
         before: impl Fn(u64, &FileCall<'_>) + Send + Sync,
-    ) {
+    ) -> Summary {
         let begun = self.files.operations();
         let files = self.watched(before);
         let turn = 10 + host as u64 + begun as u64 * 10;
@@ -224,6 +224,7 @@ impl<'a> Recorder<'a> {
             added_bytes: summary.accounting.added_bytes,
         };
         self.note(host, begun, what);
+        summary
     }
 
     fn add_key(&self, patterns: &[&str]) {
@@ -308,6 +309,22 @@ pub(super) fn inline(seed: u64) -> Recording {
         let later = [rows(0..100), noise(seed, 3_000)].concat();
         for bytes in [&rows(0..150), &later, &later] {
             recorder.snapshot(0, &request("shop"), bytes, |_, _| {});
+        }
+    })
+}
+
+/// Nights that change a few rows of every chunk, so that each leans on those before,
+/// by a host that may only write.
+pub(super) fn deltas(seed: u64) -> Recording {
+    let night = |night: u64| {
+        let row = |row: u64| format!("{row:06} {:04} {}\n", night * (row % 5), row * 7_919);
+        (0..300).map(row).collect::<String>().into_bytes()
+    };
+    record("deltas".to_owned(), seed, (CHUNKER, 1), |recorder| {
+        for number in 0..4 {
+            let summary = recorder.snapshot(0, &request("shop"), &night(number), |_, _| {});
+            let deltas = summary.accounting.delta_chunks;
+            assert_eq!(deltas > 0, number > 0, "{summary:?}");
         }
     })
 }
