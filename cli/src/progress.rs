@@ -69,19 +69,20 @@ fn name(phase: Phase) -> &'static str {
         Phase::CheckingPacks => "checking packs",
         Phase::WalkingTree => "walking trees",
         Phase::CheckingData => "checking data",
+        Phase::CheckingDeltas => "checking deltas",
     }
 }
 
 fn style(phase: Phase, total: Option<u64>) -> ProgressStyle {
     let template = match (phase.unit(), total) {
         (Unit::Bytes, Some(_)) => {
-            "{prefix:14} {wide_bar} {bytes:>11} of {total_bytes:11} {binary_bytes_per_sec:>13} {eta:>5}"
+            "{prefix:15} {wide_bar} {bytes:>11} of {total_bytes:11} {binary_bytes_per_sec:>13} {eta:>5}"
         }
         (Unit::Bytes, None) => {
-            "{prefix:14} {spinner} {bytes:>11} {binary_bytes_per_sec:>13} {elapsed:>5}"
+            "{prefix:15} {spinner} {bytes:>11} {binary_bytes_per_sec:>13} {elapsed:>5}"
         }
-        (Unit::Items, Some(_)) => "{prefix:14} {wide_bar} {human_pos} of {human_len} {eta:>5}",
-        (Unit::Items, None) => "{prefix:14} {spinner} {human_pos}",
+        (Unit::Items, Some(_)) => "{prefix:15} {wide_bar} {human_pos} of {human_len} {eta:>5}",
+        (Unit::Items, None) => "{prefix:15} {spinner} {human_pos}",
     };
     ProgressStyle::with_template(template).expect("the templates are written right")
 }

@@ -29,6 +29,9 @@ pub enum Phase {
     WalkingTree,
     /// Decoding chunks and checking their ids; counts coded bytes.
     CheckingData,
+    /// Decoding deltas behind what they lean on, and checking their ids; counts
+    /// chunks.
+    CheckingDeltas,
 }
 
 /// What the amounts of a [`Phase`] count.
@@ -49,7 +52,9 @@ impl Phase {
             | Self::Restoring
             | Self::CheckingPacks
             | Self::CheckingData => Unit::Bytes,
-            Self::Scanning | Self::Committing | Self::WalkingTree => Unit::Items,
+            Self::Scanning | Self::Committing | Self::WalkingTree | Self::CheckingDeltas => {
+                Unit::Items
+            }
         }
     }
 }

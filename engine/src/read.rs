@@ -38,6 +38,7 @@ use crate::pack::SealedDirectory;
 use crate::repository::{Listings, Repository};
 use crate::store::{ErrorClass, ObjectKey, ReadStore, StoreError};
 use bases::Bases;
+pub(crate) use basis::{Shape, bases_of, check as check_basis};
 pub(crate) use bench::{Buffers, at_least};
 use cache::Cache;
 pub use domain::PackKeys;

@@ -22,6 +22,7 @@
 //! and manifests are opened.
 
 mod extent;
+mod leaning;
 mod log;
 mod problem;
 mod report;

@@ -132,3 +132,37 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use indelible_format::ids::PackId;
+
+    use super::*;
+
+    /// What is kept stays within the bound, and what was used last is kept.
+    ///
+    /// Method: fill it three times over, using the first plaintext all the while.
+    #[test]
+    fn the_bound_holds() {
+        let bases = Bases::default();
+        let place = |number| Place {
+            pack: PackId([1; 32]),
+            number,
+        };
+        let len = 1 << 20;
+        for number in 0..96 {
+            let cell = bases.cell(place(number), len);
+            assert!(cell.get().is_none(), "each is new");
+            let plain = bases.buffer(len);
+            cell.set(Ok(Arc::new(plain))).expect("it was not set");
+            drop(cell);
+            assert!(bases.has(&place(0)), "it is used all the while");
+            let kept = bases.kept();
+            assert!(kept.bytes <= BYTES_MAX && kept.free.len() <= FREE_MAX);
+            assert_eq!(kept.bytes, kept.cells.len() * len);
+            assert_eq!(kept.order.len(), kept.cells.len());
+        }
+        assert!(!bases.has(&place(1)), "it was used least");
+        assert!(bases.has(&place(95)));
+    }
+}

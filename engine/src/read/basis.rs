@@ -127,24 +127,33 @@ impl Graph {
         }
         let records = found.iter().map(|(base, pack)| {
             let records = &pack.pack.directory.records;
-            (*base, records.get(usize::from(base.number)))
+            (*base, records.get(usize::from(base.number)).map(Shape::of))
         });
-        check(record, records).map_err(ChunkFault::basis)?;
+        check(record.depth, records).map_err(ChunkFault::basis)?;
         let bases = found.into_iter();
         Ok(bases
             .map(|(base, pack)| self.add_below(base, &pack, packs))
             .collect())
     }
 
-    /// The packs of a chunk and of all that it leans on, if all of it is in order.
-    pub(super) fn packs_below(&self, at: usize) -> Option<BTreeSet<PackId>> {
+    /// Whether a chunk and all that it leans on keep the rules, in packs that open.
+    pub(super) fn is_sound(&self, at: usize) -> bool {
+        let mut order = self.order(at).into_iter();
+        order.all(|at| self.nodes[at].bases.is_ok())
+    }
+
+    /// The packs of a chunk and of all that it leans on, and those of them that do not
+    /// open.
+    pub(super) fn packs_below(&self, at: usize) -> BTreeSet<PackId> {
         let mut packs = BTreeSet::new();
         for at in self.order(at) {
             let node = &self.nodes[at];
-            node.bases().ok()?;
             packs.insert(node.place.pack);
+            if let Err(ChunkFault::Base { place, .. }) = &node.bases {
+                packs.insert(place.pack);
+            }
         }
-        Some(packs)
+        packs
     }
 
     /// All that a chunk leans on and the chunk itself, each once and behind its bases.
@@ -253,26 +262,86 @@ pub(crate) fn bases_of<'p>(
     })
 }
 
-/// Checks the rules of SPEC 6.6 of a delta and its bases, each with its record if
-/// its pack has one there.
-pub(crate) fn check<'p>(
-    record: &Record,
-    bases: impl Iterator<Item = (Place, Option<&'p Record>)>,
+/// What the rules look at in a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) class: u8,
+    pub(crate) depth: u8,
+    /// Length of its plaintext, bytes.
+    pub(crate) len: u32,
+}
+
+impl Shape {
+    pub(crate) fn of(record: &Record) -> Self {
+        Self {
+            class: record.class,
+            depth: record.depth,
+            len: record.plain_len,
+        }
+    }
+}
+
+/// Checks the rules of SPEC 6.6 of a delta of this depth and its bases, each as its
+/// pack has it there, if it has one.
+pub(crate) fn check(
+    depth: u8,
+    bases: impl Iterator<Item = (Place, Option<Shape>)>,
 ) -> Result<(), BasisError> {
     let mut size_bytes = 0;
     for (base, found) in bases {
         let found = found.ok_or(BasisError::NoChunk { base })?;
-        if found.known_class() != Some(Class::Data) {
+        if Class::from_byte(found.class) != Ok(Class::Data) {
             return Err(BasisError::NotData { base });
         }
-        if found.depth >= record.depth {
-            let (found, depth) = (found.depth, record.depth);
+        if found.depth >= depth {
+            let found = found.depth;
             return Err(BasisError::NotShallower { base, found, depth });
         }
-        size_bytes += u64::from(found.plain_len);
+        size_bytes += u64::from(found.len);
     }
     if size_bytes > DELTA_BASES_BYTES_MAX as u64 {
         return Err(BasisError::TooLong { size_bytes });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rules of SPEC 6.6 hold for any record.
+    ///
+    /// Method: one base that keeps them all, then each way to break one.
+    #[test]
+    fn each_rule_is_checked() {
+        let base = Place {
+            pack: PackId([7; 32]),
+            number: 3,
+        };
+        let sound = Shape {
+            class: 0,
+            depth: 1,
+            len: 4 << 20,
+        };
+        let checked = |depth, shape| check(depth, [(base, shape)].into_iter());
+        assert_eq!(checked(2, Some(sound)), Ok(()));
+        assert_eq!(checked(2, None), Err(BasisError::NoChunk { base }));
+        for class in [1, 2, 9] {
+            let other = Shape { class, ..sound };
+            assert_eq!(checked(2, Some(other)), Err(BasisError::NotData { base }));
+        }
+        let same = BasisError::NotShallower {
+            base,
+            found: 1,
+            depth: 1,
+        };
+        assert_eq!(checked(1, Some(sound)), Err(same));
+        let short = Shape { len: 1, ..sound };
+        let both = [(base, Some(sound)), (base, Some(short))];
+        let size_bytes = (4 << 20) + 1;
+        assert_eq!(
+            check(2, both.into_iter()),
+            Err(BasisError::TooLong { size_bytes })
+        );
+    }
 }

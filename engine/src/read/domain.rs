@@ -6,6 +6,7 @@
 //! which is within the format's limits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indelible_format::coding::{Class, Coding, DecodeError, decode_delta};
 use indelible_format::directory::Record;
@@ -127,6 +128,7 @@ pub(crate) struct DomainReader<'k> {
     ciphers: Ciphers<'k>,
     repository: RepositoryId,
     benches: Benches,
+    decodes: AtomicU64,
 }
 
 impl<'k> DomainReader<'k> {
@@ -150,6 +152,7 @@ impl<'k> DomainReader<'k> {
             },
             repository: repository.id(),
             benches: Benches::default(),
+            decodes: AtomicU64::new(0),
         })
     }
 
@@ -169,6 +172,7 @@ impl<'k> DomainReader<'k> {
             ciphers: Ciphers::Remembered(pack_keys),
             repository: repository.id(),
             benches: Benches::default(),
+            decodes: AtomicU64::new(0),
         })
     }
 
@@ -222,7 +226,7 @@ impl<'k> DomainReader<'k> {
         plain: &mut [u8],
     ) -> Result<(), ChunkFault> {
         self.benches
-            .with(|bench| Self::decode_at(bench, pack, number, coded, plain))
+            .with(|bench| self.decode_at(bench, pack, number, coded, plain))
     }
 
     /// Checks a chunk as [`decode`](Self::decode) does, and keeps nothing of it.
@@ -237,15 +241,30 @@ impl<'k> DomainReader<'k> {
         self.benches.with(|bench| {
             let mut plain = std::mem::take(&mut bench.plain);
             let into = at_least(&mut plain, len);
-            let checked = Self::decode_at(bench, pack, number, coded, into)
+            let checked = self
+                .decode_at(bench, pack, number, coded, into)
                 .and_then(|()| self.check_id(record, into));
             bench.plain = plain;
             checked
         })
     }
 
+    /// Checks that a chunk's bytes are those that its writer sealed, and decodes
+    /// nothing.
+    pub(crate) fn check_seal(
+        &self,
+        pack: &ReadPack,
+        number: usize,
+        stored: &[u8],
+    ) -> Result<(), ChunkFault> {
+        let record = record(pack, number)?;
+        self.benches
+            .with(|bench| open_chunk(&mut bench.coded, pack, number, record, stored).map(|_| ()))
+    }
+
     /// Decrypts and decodes a chunk.
     fn decode_at(
+        &self,
         bench: &mut Bench,
         pack: &ReadPack,
         number: usize,
@@ -254,28 +273,18 @@ impl<'k> DomainReader<'k> {
     ) -> Result<(), ChunkFault> {
         let record = record(pack, number)?;
         assert_eq!(plain.len() as u64, u64::from(record.plain_len));
-        let class = known_class(record)?;
-        let cipher = match KeyClass::of(class) {
-            KeyClass::Node => &pack.node,
-            KeyClass::Data => &pack.data,
-        };
-        let no_key = ChunkFault::Key(OpenError::OtherKey);
-        let cipher = cipher.as_ref().ok_or(no_key)?;
-        let cipher = cipher.as_ref().map_err(|error| ChunkFault::Key(*error))?;
-        let number = u32::try_from(number).map_err(|_| ChunkFault::NotHere)?;
-        let coded = cipher
-            .decrypt_into(
-                class,
-                number,
-                stored,
-                at_least(&mut bench.coded, stored.len()),
-            )
-            .map_err(|_| ChunkFault::Altered)?;
+        self.decodes.fetch_add(1, Ordering::Relaxed);
+        let coded = open_chunk(&mut bench.coded, pack, number, record, stored)?;
         let decoded = match record.coding {
             Coding::Delta => decode_delta(coded, bases, plain),
             coding => bench.decoder.decode(coding, coded, plain),
         };
         decoded.map_err(ChunkFault::Decode)
+    }
+
+    /// How often a chunk was decoded.
+    pub(crate) fn decodes(&self) -> u64 {
+        self.decodes.load(Ordering::Relaxed)
     }
 
     /// Whether a plaintext has the id that its record states.
@@ -314,4 +323,26 @@ fn record(pack: &ReadPack, number: usize) -> Result<&Record, ChunkFault> {
 fn known_class(record: &Record) -> Result<Class, ChunkFault> {
     let unknown = DecodeError::Unsupported(record.class);
     record.known_class().ok_or(ChunkFault::Decode(unknown))
+}
+
+/// Decrypts a chunk into a buffer, and gives its coded bytes there.
+fn open_chunk<'b>(
+    buffer: &'b mut Vec<u8>,
+    pack: &ReadPack,
+    number: usize,
+    record: &Record,
+    stored: &[u8],
+) -> Result<&'b [u8], ChunkFault> {
+    let class = known_class(record)?;
+    let cipher = match KeyClass::of(class) {
+        KeyClass::Node => &pack.node,
+        KeyClass::Data => &pack.data,
+    };
+    let no_key = ChunkFault::Key(OpenError::OtherKey);
+    let cipher = cipher.as_ref().ok_or(no_key)?;
+    let cipher = cipher.as_ref().map_err(|error| ChunkFault::Key(*error))?;
+    let number = u32::try_from(number).map_err(|_| ChunkFault::NotHere)?;
+    let room = at_least(buffer, stored.len());
+    let opened = cipher.decrypt_into(class, number, stored, room);
+    opened.map_err(|_| ChunkFault::Altered)
 }

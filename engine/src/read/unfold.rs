@@ -4,6 +4,7 @@
 //! kept for its neighbours. Their ids are not looked at while what comes out in the
 //! end has the right one; if it has not, they tell which of them is to blame.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use indelible_format::coding::Class;
@@ -12,8 +13,8 @@ use indelible_format::places::Place;
 use rayon::prelude::*;
 
 use super::bases::Outcome;
-use super::basis::Held;
-use super::batch::Batch;
+use super::basis::{Graph, Held};
+use super::batch::{Batch, Wanted};
 use super::domain::{Coded, ReadPack};
 use super::{ChunkFault, Reader};
 use crate::store::ReadStore;
@@ -164,25 +165,70 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
     /// Data chunks of these ids as they stand at these places, for leaning on them.
     /// What can't be had there is not looked for elsewhere.
     pub fn bases(&self, wanted: &[(ChunkId, Place)]) -> Vec<Option<Arc<Vec<u8>>>> {
-        let mut found = vec![None; wanted.len()];
-        let mut next = 0;
+        let pack = |at: usize| {
+            let (id, place) = wanted.get(at)?;
+            Some((*place, self.data_pack(id, *place)))
+        };
+        let found = self.each(pack, |batch, stored, it| {
+            self.named_base(batch, stored, it.node)
+        });
+        found.into_iter().map(Result::ok).collect()
+    }
+
+    /// Checks deltas at their places, each with whether others that are checked
+    /// lean on it, and says `done` of each.
+    pub(crate) fn check_deltas(
+        &self,
+        wanted: &[(Place, bool)],
+        done: &(dyn Fn() + Sync),
+    ) -> Vec<Result<(), ChunkFault>> {
+        let pack = |at: usize| {
+            let (place, _) = wanted.get(at)?;
+            Some((*place, self.pack(&place.pack)))
+        };
+        self.each(pack, |batch, stored, it| {
+            let checked = if wanted[it.at].1 {
+                self.named_base(batch, stored, it.node).map(|_| ())
+            } else {
+                self.with_bases(batch, stored, it.node, &mut |coded| {
+                    let node = &batch.graph.nodes[it.node];
+                    self.keys.check(&node.pack, node.number(), coded)
+                })
+            };
+            done();
+            checked.map_err(|fault| self.root_cause(batch, stored, it.node, fault))
+        })
+    }
+
+    /// Reads chunks batch by batch, with all that they lean on, and does something
+    /// with each on all cores. The first `wanted` that is `None` is the end.
+    fn each<R: Send>(
+        &self,
+        wanted: impl Fn(usize) -> Option<(Place, Result<Arc<ReadPack>, ChunkFault>)>,
+        work: impl Fn(&Batch, &[u8], Wanted) -> Result<R, ChunkFault> + Sync,
+    ) -> Vec<Result<R, ChunkFault>> {
+        let mut found = Vec::new();
         let mut stored = self.stored.take();
-        while next < wanted.len() {
+        loop {
             let mut batch = Batch::default();
-            while let Some((id, place)) = wanted.get(next) {
-                if let Ok(pack) = self.data_pack(id, *place)
-                    && !batch.add(next, *place, &pack, &|pack| self.pack(pack))
-                {
-                    break;
-                }
-                next += 1;
+            let mut outcomes = Vec::new();
+            while let Some((place, pack)) = wanted(found.len() + outcomes.len()) {
+                let at = found.len() + outcomes.len();
+                outcomes.push(match pack {
+                    Err(fault) => Some(Err(fault)),
+                    Ok(pack) if batch.add(at, place, &pack, &|pack| self.pack(pack)) => None,
+                    Ok(_) => break,
+                });
+            }
+            if outcomes.is_empty() {
+                break;
             }
             batch.read(self.store, &self.bases, &mut stored);
             let read = batch.wanted.par_iter().with_max_len(1);
-            let read = read.map(|it| (it.at, self.named_base(&batch, &stored, it.node).ok()));
-            for (at, plain) in read.collect::<Vec<_>>() {
-                found[at] = plain;
-            }
+            let read = read.map(|it| work(&batch, &stored, *it));
+            let mut read = read.collect::<Vec<_>>().into_iter();
+            let outcomes = outcomes.into_iter();
+            found.extend(outcomes.filter_map(|outcome| outcome.or_else(|| read.next())));
         }
         self.stored.give(stored);
         found
@@ -193,12 +239,11 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
     /// in order. Nothing is decoded.
     pub fn basis(&self, id: &ChunkId, place: Place) -> Option<Leaning> {
         let pack = self.data_pack(id, place).ok()?;
-        let mut batch = Batch::default();
-        batch.add(0, place, &pack, &|pack| self.pack(pack));
-        let at = batch.wanted[0].node;
-        batch.graph.held(at).ok()?;
-        let packs = batch.graph.packs_below(at)?;
-        let record = batch.graph.nodes[at].record();
+        let mut graph = Graph::default();
+        let at = graph.add(place, &pack, &|pack| self.pack(pack));
+        graph.held(at).ok()?;
+        let packs = graph.is_sound(at).then(|| graph.packs_below(at))?;
+        let record = graph.nodes[at].record();
         Some(Leaning {
             depth: record.depth,
             plain_len: record.plain_len,
@@ -206,11 +251,46 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
         })
     }
 
+    /// The packs that a chunk at a place needs, ascending, as far as their directories
+    /// say: its own, and those of all that it leans on.
+    pub(crate) fn needs(&self, place: Place) -> BTreeSet<PackId> {
+        let own = BTreeSet::from([place.pack]);
+        let Ok(pack) = self.pack(&place.pack) else {
+            return own;
+        };
+        let records = &pack.pack.directory.records;
+        match records.get(usize::from(place.number)) {
+            Some(record) if !record.bases.is_empty() => {
+                let mut graph = Graph::default();
+                let at = graph.add(place, &pack, &|pack| self.pack(pack));
+                graph.packs_below(at)
+            }
+            _ => own,
+        }
+    }
+
     /// The pack that holds a data chunk at a place.
     fn data_pack(&self, id: &ChunkId, place: Place) -> Result<Arc<ReadPack>, ChunkFault> {
         let pack = self.pack(&place.pack)?;
         self.check_record(&pack, place.number, id, Class::Data)?;
         Ok(pack)
+    }
+
+    /// How often a chunk was decoded, for itself or because others lean on it.
+    pub(crate) fn decodes(&self) -> u64 {
+        self.keys.decodes()
+    }
+
+    /// A pack that no readable entry lists, if it opens.
+    pub(crate) fn open_unlisted(&self, id: &PackId) -> Result<Arc<ReadPack>, ChunkFault> {
+        self.pack(id)
+    }
+
+    /// The id that the directory states of what stands at a place.
+    pub(crate) fn id_at(&self, place: Place) -> Option<ChunkId> {
+        let pack = self.pack(&place.pack).ok()?;
+        let record = pack.pack.directory.records.get(usize::from(place.number));
+        record.map(|record| record.id)
     }
 
     /// How often a chunk was decoded because others lean on it.

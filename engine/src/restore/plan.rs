@@ -1,7 +1,8 @@
 //! What a restore would take: packs, space, and a place for each entry.
 //!
-//! Reads the snapshot's tree and asks the store which packs it has, without
-//! reading them: that they are there is not that they are whole. It takes the
+//! Reads the snapshot's tree, and the directories of packs for what its chunks lean
+//! on, and asks the store which packs it has, without reading them whole: that they
+//! are there is not that they are undamaged. It takes the
 //! verify right alone, since no content is read, and it writes nothing.
 
 use std::collections::BTreeMap;
@@ -320,18 +321,38 @@ impl<S: ReadStore + ?Sized> Planner<'_, '_, S> {
         Ok(())
     }
 
-    /// Finds the pack that a chunk is to come from.
+    /// Finds the packs that a chunk is to come from.
     fn chunk(&mut self, item: &Item, place: Place, len: u64) -> Result<(), RestoreError> {
-        if self.is_there(place.pack)? {
-            return self.need(place.pack);
+        if self.take(place)? {
+            return Ok(());
         }
         for other in self.reader.other_places(&item.id, place) {
-            if self.is_there(other.pack)? {
-                return self.need(other.pack);
+            if self.take(other)? {
+                return Ok(());
             }
         }
         self.plan.missing_bytes = self.plan.missing_bytes.saturating_add(len);
-        self.need(place.pack)
+        for pack in self.reader.needs(place) {
+            self.need(pack)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a place for a chunk, if the store has every pack that this needs.
+    fn take(&mut self, place: Place) -> Result<bool, RestoreError> {
+        if !self.is_there(place.pack)? {
+            return Ok(false);
+        }
+        let needs = self.reader.needs(place);
+        for pack in &needs {
+            if !self.is_there(*pack)? {
+                return Ok(false);
+            }
+        }
+        for pack in needs {
+            self.need(pack)?;
+        }
+        Ok(true)
     }
 
     fn need(&mut self, pack: PackId) -> Result<(), RestoreError> {

@@ -40,6 +40,8 @@ pub enum ProblemKind {
     PackUnread,
     /// A pack's header or directory does not open.
     Directory,
+    /// A delta chunk leans on what it may not lean on (SPEC 6.6).
+    Basis,
     /// A chunk's bytes do not give its content.
     Chunk,
     /// A chunk that a snapshot names stands nowhere.
@@ -68,6 +70,7 @@ impl ProblemKind {
             Self::PackAltered => "pack-altered",
             Self::PackUnread => "pack-unread",
             Self::Directory => "pack-directory",
+            Self::Basis => "chunk-basis",
             Self::Chunk => "chunk-damaged",
             Self::ChunkMissing => "chunk-missing",
             Self::Tree => "tree-damaged",
@@ -92,6 +95,7 @@ impl ProblemKind {
             Self::PackAltered => "a pack is damaged",
             Self::PackUnread => "a pack could not be read",
             Self::Directory => "a pack's directory is damaged",
+            Self::Basis => "a chunk leans on others that it may not lean on",
             Self::Chunk => "a chunk is damaged",
             Self::ChunkMissing => "a chunk is nowhere to be found",
             Self::Tree => "a snapshot's tree is damaged",
@@ -128,7 +132,7 @@ impl ProblemKind {
                 "bring the object back from another copy of the store, or take a new snapshot of what it held"
             }
             Self::PackUnread => "check the store, and verify again",
-            Self::Snapshot | Self::Tree | Self::ChunkMissing | Self::OutsideReach => {
+            Self::Snapshot | Self::Basis | Self::Tree | Self::ChunkMissing | Self::OutsideReach => {
                 "this snapshot does not restore in full; use another one, and take a new one now"
             }
         }
@@ -147,7 +151,7 @@ impl ProblemKind {
             Self::CommitRecord => Check::Records,
             Self::PackMissing => Check::Presence,
             Self::PackAltered | Self::PackUnread => Check::Contents,
-            Self::Directory => Check::Directories,
+            Self::Directory | Self::Basis => Check::Directories,
             Self::Snapshot | Self::Tree | Self::ChunkMissing | Self::OutsideReach => Check::Trees,
             Self::Chunk => Check::Chunks,
         }

@@ -61,6 +61,8 @@ pub struct Report {
     pub unread: Amount,
     /// Chunks decoded and checked against their ids, by themselves.
     pub chunks: u64,
+    /// How often a chunk was decoded for that, or because others lean on it.
+    pub decodes: u64,
     /// Pages and nodes walked.
     pub nodes: u64,
     /// Everything that is wrong.

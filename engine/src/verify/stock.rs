@@ -1,13 +1,16 @@
 //! Which chunks can be had from the packs that are there.
 //!
 //! Packs are visited once each: one thread reads, all cores look at what it read. At
-//! the level data every chunk that was read is decoded; at the level tree its presence in an authentic directory
+//! the level data every chunk that was read is decoded; at the level tree its presence
+//! in an authentic directory
 //! counts, unless its pack was altered: then a chunk of the tree is decoded, and
 //! one of contents is *suspect*. A chunk that is damaged in one pack and intact
-//! in another is in stock.
+//! in another is in stock. What deltas lean on is settled when all packs were visited.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
+use std::rc::Rc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
@@ -17,11 +20,12 @@ use indelible_format::places::Place;
 use rayon::prelude::*;
 
 use super::extent::{Amount, Extent};
+use super::leaning::Leaning;
 use super::visit::{Batch, Keys, Visit, Visitor, can_be_read, misnamed_pack, unread_pack};
 use super::{Problem, ProblemKind, Report, Terms};
 use crate::env::Env;
 use crate::progress::{Note, Phase, Progress};
-use crate::read::{Buffers, ChunkFault, DomainReader, ReadError};
+use crate::read::{Buffers, ChunkFault, DomainReader, ReadError, Reader};
 use crate::repository::{ListedPack, Listings, Repository};
 use crate::store::{ObjectKey, ReadStore, StoreError};
 
@@ -67,11 +71,15 @@ pub(super) struct Stock<'a> {
     sizes: &'a BTreeMap<PackId, u64>,
     good: HashMap<(DomainId, ChunkId), Vec<(Place, InStock)>>,
     /// Problems by what they make unreadable.
-    bad_chunks: HashMap<(DomainId, ChunkId), usize>,
-    /// Packs that list a chunk and don't give it.
-    bad_places: HashMap<(DomainId, ChunkId), Vec<PackId>>,
+    bad_chunks: HashMap<(DomainId, ChunkId), BTreeSet<usize>>,
+    /// Places that list a chunk and don't give it.
+    bad_places: HashMap<(DomainId, ChunkId), Vec<Place>>,
     /// Packs that don't open, by their problems.
-    bad_packs: HashMap<PackId, usize>,
+    pub(super) bad_packs: HashMap<PackId, usize>,
+    /// What is known of deltas.
+    pub(super) leaning: Leaning,
+    /// Whether contents are decoded.
+    pub(super) decodes_data: bool,
     /// Packs that are not as they are listed: those that don't open, and those
     /// whose directory may be another pack's.
     altered: BTreeSet<PackId>,
@@ -79,7 +87,8 @@ pub(super) struct Stock<'a> {
     unlisted: BTreeMap<PackId, Option<usize>>,
     problems: Vec<Problem>,
     bytes: u64,
-    chunks: u64,
+    pub(super) chunks: u64,
+    decodes: u64,
     unread: Amount,
 }
 
@@ -91,11 +100,14 @@ impl<'a> Stock<'a> {
             bad_chunks: HashMap::new(),
             bad_places: HashMap::new(),
             bad_packs: HashMap::new(),
+            leaning: Leaning::default(),
+            decodes_data: false,
             altered: BTreeSet::new(),
             unlisted: BTreeMap::new(),
             problems: Vec::new(),
             bytes: 0,
             chunks: 0,
+            decodes: 0,
             unread: Amount::default(),
         }
     }
@@ -126,10 +138,11 @@ impl<'a> Stock<'a> {
         data: bool,
         round: &Round<'_>,
     ) -> Result<(), ReadError> {
-        let mut readers = HashMap::new();
+        self.decodes_data = data;
+        let mut readers = BTreeMap::new();
         for listed in listings.packs() {
-            if let std::collections::hash_map::Entry::Vacant(e) = readers.entry(listed.domain) {
-                e.insert(DomainReader::new(repository, listed.domain)?);
+            if let Entry::Vacant(vacant) = readers.entry(listed.domain) {
+                vacant.insert(DomainReader::new(repository, listed.domain)?);
             }
         }
         let phase = if data {
@@ -142,6 +155,14 @@ impl<'a> Stock<'a> {
         self.count(&visits);
         for visit in visits {
             self.add(visit);
+        }
+        for (domain, keys) in readers {
+            self.decodes += keys.decodes();
+            if self.leaning.leans(&domain) {
+                let reader = Reader::new(repository, listings, domain)?;
+                self.settle(domain, &reader, round.progress);
+                self.decodes += reader.decodes();
+            }
         }
         Ok(())
     }
@@ -219,8 +240,15 @@ impl<'a> Stock<'a> {
             .problem
             .filter(|_| visit.bad.is_empty() || is_suspect)
             .map(|problem| self.add_problem(problem));
-        if let (Some(problem), false) = (problem, visit.is_open) {
-            self.bad_packs.insert(pack, problem);
+        match (problem, visit.table) {
+            (Some(problem), None) => {
+                self.bad_packs.insert(pack, problem);
+            }
+            (_, Some(table)) => self.leaning.add(domain, pack, table, visit.later),
+            (None, None) => {}
+        }
+        if let Some(problem) = problem.filter(|_| is_suspect) {
+            self.leaning.suspect_pack(pack, problem);
         }
         for good in visit.good {
             let place = Place {
@@ -234,11 +262,27 @@ impl<'a> Stock<'a> {
             };
             self.add_place(domain, good.id, place, chunk);
         }
-        for (id, problem) in visit.bad {
+        for (id, number, problem) in visit.bad {
+            let place = Place { pack, number };
             let problem = self.add_problem(problem);
-            self.bad_chunks.insert((domain, id), problem);
-            self.bad_places.entry((domain, id)).or_default().push(pack);
+            self.leaning.add_bad(place, problem);
+            self.lose(domain, id, place, &BTreeSet::from([problem]));
         }
+    }
+
+    /// Notes that a place does not give its chunk, because of these problems.
+    pub(super) fn lose(
+        &mut self,
+        domain: DomainId,
+        id: ChunkId,
+        place: Place,
+        problems: &BTreeSet<usize>,
+    ) {
+        if let Some(good) = self.good.get_mut(&(domain, id)) {
+            good.retain(|(good, _)| *good != place);
+        }
+        self.bad_chunks.insert((domain, id), problems.clone());
+        self.bad_places.entry((domain, id)).or_default().push(place);
     }
 
     /// Notes a place where a chunk can be had.
@@ -263,18 +307,30 @@ impl<'a> Stock<'a> {
             .unwrap_or_default()
     }
 
-    /// The packs that are known to list a chunk, whether or not they give it.
-    pub(super) fn packs_of(&self, domain: &DomainId, id: &ChunkId) -> Vec<PackId> {
-        let good = self.places(domain, id).iter().map(|(place, _)| place.pack);
+    /// The packs that each place needs that is known to list a chunk, whether or not
+    /// it gives it.
+    pub(super) fn needs_of(&self, domain: &DomainId, id: &ChunkId) -> Vec<Rc<[PackId]>> {
+        let good = self.places(domain, id).iter().map(|(place, _)| place);
         let bad = self.bad_places.get(&(*domain, *id));
-        good.chain(bad.into_iter().flatten().copied()).collect()
+        let places = good.chain(bad.into_iter().flatten());
+        places.map(|place| self.leaning.needs(place)).collect()
     }
 
     /// The problems of the packs that a chunk of contents was altered with, if it
-    /// was: it stands in altered packs only, and was not decoded.
-    pub(super) fn suspects(&self, domain: &DomainId, id: &ChunkId) -> Option<Vec<usize>> {
-        let places = self.places(domain, id).iter();
-        places.map(|(_, chunk)| chunk.suspect).collect()
+    /// was: it stands in altered packs only, or leans on what does, and was not
+    /// decoded.
+    pub(super) fn suspects(&self, domain: &DomainId, id: &ChunkId) -> Option<BTreeSet<usize>> {
+        let mut all = BTreeSet::new();
+        for (place, chunk) in self.places(domain, id) {
+            let inherited = self.leaning.suspects(place).into_iter().flatten();
+            let mut here: BTreeSet<usize> = inherited.copied().collect();
+            here.extend(chunk.suspect);
+            if here.is_empty() {
+                return None;
+            }
+            all.extend(here);
+        }
+        Some(all)
     }
 
     /// Whether it is unknown what a pack listed when it was written.
@@ -302,14 +358,19 @@ impl<'a> Stock<'a> {
         problem
     }
 
-    /// The problem that keeps a chunk from being had, which is made if nothing
-    /// known explains it. Its place in this stock's list.
-    pub(super) fn blame(&mut self, domain: &DomainId, id: &ChunkId, hint: Place) -> usize {
+    /// The problems that keep a chunk from being had, one of which is made if nothing
+    /// known explains it. Their places in this stock's list.
+    pub(super) fn blame(
+        &mut self,
+        domain: &DomainId,
+        id: &ChunkId,
+        hint: Place,
+    ) -> BTreeSet<usize> {
         if let Some(known) = self.bad_chunks.get(&(*domain, *id)) {
-            return *known;
+            return known.clone();
         }
         if let Some(known) = self.bad_packs.get(&hint.pack) {
-            return *known;
+            return BTreeSet::from([*known]);
         }
         let object = ObjectKey::Pack(hint.pack).path();
         let problem = Problem::new(
@@ -317,8 +378,10 @@ impl<'a> Stock<'a> {
             object,
             Some(Box::new(ChunkFault::NotHere)),
         );
-        self.bad_chunks.insert((*domain, *id), self.problems.len());
-        self.add_problem(problem.of_chunk(hint.number.into()))
+        let problem = self.add_problem(problem.of_chunk(hint.number.into()));
+        let problems = BTreeSet::from([problem]);
+        self.bad_chunks.insert((*domain, *id), problems.clone());
+        problems
     }
 
     /// Adds a problem that the walk found, and gives its place.
@@ -334,6 +397,7 @@ impl<'a> Stock<'a> {
         report.bytes = self.bytes;
         report.unread = self.unread;
         report.chunks = self.chunks;
+        report.decodes = self.decodes;
         report.problems.extend(self.problems);
     }
 }

@@ -27,9 +27,10 @@ use crate::store::{ObjectKey, ReadStore};
 /// What lies below a page or node.
 #[derive(Debug, Default)]
 struct Below {
-    /// Packs that list each chunk, readable or not. A chunk that stands in
-    /// several needs only one of them in reach, so sets of alternatives.
-    packs: BTreeSet<Vec<PackId>>,
+    /// Packs that each chunk needs, readable or not: the one that lists it, and those
+    /// of what it leans on. A chunk that stands in several places needs only what
+    /// one of them does in reach, so sets of alternatives.
+    packs: BTreeSet<Vec<Rc<[PackId]>>>,
     /// What makes something unreadable.
     problems: BTreeSet<usize>,
     /// What may, and it takes the restore right to tell.
@@ -209,12 +210,16 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
                 // A pack in reach that was altered may be the one that listed what
                 // others hold: nothing is claimed then.
                 let altered = reach.iter().any(|pack| stock.is_altered(pack));
-                let outside = below
-                    .packs
-                    .iter()
-                    .find(|packs| !altered && packs.iter().all(|pack| !reach.contains(pack)));
-                if let Some(packs) = outside {
-                    let object = ObjectKey::Pack(packs[0]).path();
+                let outside = |needs: &Rc<[PackId]>| {
+                    let mut packs = needs.iter().copied();
+                    packs.find(|pack| !reach.contains(pack))
+                };
+                let unreached = below.packs.iter().find_map(|places| {
+                    let outside: Option<Vec<_>> = places.iter().map(outside).collect();
+                    outside?.first().copied()
+                });
+                if let Some(pack) = unreached.filter(|_| !altered) {
+                    let object = ObjectKey::Pack(pack).path();
                     let problem = Problem::new(ProblemKind::OutsideReach, object, None);
                     below.problems.insert(stock.add_problem(problem));
                 }
@@ -381,13 +386,13 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
         let place = place.or_else(|| places.first().map(|(place, _)| *place));
         let place = place.or_else(|| self.find_unlisted(id, hint, stock));
         if place.is_none() {
-            below.problems.insert(stock.blame(&self.domain, id, hint));
+            below.problems.extend(stock.blame(&self.domain, id, hint));
             return None;
         }
-        let mut packs = stock.packs_of(&self.domain, id);
-        packs.sort_unstable();
-        packs.dedup();
-        below.packs.insert(packs);
+        let mut needs = stock.needs_of(&self.domain, id);
+        needs.sort_unstable();
+        needs.dedup();
+        below.packs.insert(needs);
         place
     }
 
@@ -396,7 +401,13 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
     /// pack is held to what listed ones are.
     fn find_unlisted(&self, id: &ChunkId, hint: Place, stock: &mut Stock<'_>) -> Option<Place> {
         let decodes = self.level == Level::Data;
-        let (class, len) = self.reader.unlisted(id, hint, decodes)?;
+        let found = self.reader.unlisted(id, hint, false)?;
+        stock.adopt(self.domain, hint.pack, &self.reader);
+        let (class, len) = match decodes {
+            true => self.reader.unlisted(id, hint, true)?,
+            false if stock.leaning.is_bad(&hint) => return None,
+            false => found,
+        };
         let mut suspect = None;
         if !decodes {
             suspect = stock.unlisted_problem(hint.pack, || self.reader.has_its_name(&hint.pack));

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use indelible_format::coding::Class;
+use indelible_format::coding::{Class, Coding};
 use indelible_format::commit::NewPack;
 use indelible_format::directory::Record;
 use indelible_format::ids::{ChunkId, DomainId, PackId};
@@ -24,6 +24,7 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::extent::Draw;
+use super::leaning::Table;
 use super::{Problem, ProblemKind};
 use crate::pack::{PackError, SealedDirectory};
 use crate::read::{Buffers, ChunkFault, Coded, DomainReader, ReadPack, at_least, stored};
@@ -54,14 +55,17 @@ pub(super) struct Visit {
     pub(super) is_intact: bool,
     /// Its bytes are not those of its name.
     altered: bool,
-    /// Its directory opened, so it is known what it lists.
-    pub(super) is_open: bool,
+    /// What its directory says, if it opened.
+    pub(super) table: Option<Table>,
+    /// Deltas whose bytes are what their writer sealed, and that are to be decoded
+    /// when all packs were visited.
+    pub(super) later: Vec<u16>,
     /// Chunks that were decoded.
     pub(super) decoded: u64,
     /// Chunks that can be had.
     pub(super) good: Vec<Good>,
     /// Chunks that can't, each with a problem of its own.
-    pub(super) bad: Vec<(ChunkId, Problem)>,
+    pub(super) bad: Vec<(ChunkId, u16, Problem)>,
 }
 
 /// A chunk that can be had, as far as was looked.
@@ -234,10 +238,19 @@ impl<S: ReadStore + ?Sized> Visitor<'_, S> {
     }
 }
 
-/// What became of a chunk, if it was decoded.
-type Outcome = Option<Result<(), ChunkFault>>;
+/// What became of a chunk.
+enum Outcome {
+    /// It was not looked at.
+    Passed,
+    /// It is a delta, and its bytes are what its writer sealed.
+    Later,
+    /// It was decoded.
+    Decoded,
+    Bad(ChunkFault),
+}
 
-/// Decodes those chunks of a pack whose class is chosen, or not known and chosen.
+/// Decodes those chunks of a pack whose class is chosen, or not known and chosen;
+/// of a delta it checks the bytes alone.
 fn decode_where(
     open: &ReadPack,
     bytes: &[u8],
@@ -247,8 +260,19 @@ fn decode_where(
     let chunks = open.pack.directory.records.par_iter().enumerate();
     let decode = |(number, record): (usize, &Record)| {
         let stored = stored(bytes, 0, open.pack.spans[number]);
-        let coded = Coded { stored, bases: &[] };
-        chosen(record.known_class()).then(|| keys.reader.check(open, number, coded))
+        let (checked, good) = match record.coding {
+            _ if !chosen(record.known_class()) => return Outcome::Passed,
+            Coding::Delta => {
+                let sealed = keys.reader.check_seal(open, number, stored);
+                (sealed, Outcome::Later)
+            }
+            _ => {
+                let coded = Coded { stored, bases: &[] };
+                let checked = keys.reader.check(open, number, coded);
+                (checked, Outcome::Decoded)
+            }
+        };
+        checked.map_or_else(Outcome::Bad, |()| good)
     };
     chunks.with_max_len(1).map(decode).collect()
 }
@@ -276,7 +300,8 @@ impl Visit {
             left_out: false,
             is_intact: false,
             altered: false,
-            is_open: false,
+            table: None,
+            later: Vec::new(),
             decoded: 0,
             good: Vec::new(),
             bad: Vec::new(),
@@ -285,7 +310,7 @@ impl Visit {
 
     /// Takes every chunk to be what the directory says.
     fn list_chunks(&mut self, open: &ReadPack) {
-        self.is_open = true;
+        self.table = Some(Table::of(&self.listed.pack.id, open));
         for (record, number) in open.pack.directory.records.iter().zip(0..) {
             self.good.extend(Good::of(record, number));
         }
@@ -302,23 +327,28 @@ impl Visit {
 
     /// Notes what became of its chunks.
     fn add_chunks(&mut self, open: &ReadPack, outcomes: Vec<Outcome>) {
-        self.is_open = true;
+        self.table = Some(Table::of(&self.listed.pack.id, open));
         let chunks = open.pack.directory.records.iter().zip(outcomes);
         for ((record, outcome), number) in chunks.zip(0_u16..) {
             let good = Good::of(record, number);
             match outcome {
-                None => self.good.extend(good.map(|good| Good {
+                Outcome::Passed => self.good.extend(good.map(|good| Good {
                     suspect: self.altered,
                     ..good
                 })),
-                Some(Ok(())) => {
+                Outcome::Later => {
+                    self.later.push(number);
+                    self.good.extend(good);
+                }
+                Outcome::Decoded => {
                     self.decoded += 1;
                     self.good.extend(good);
                 }
-                Some(Err(fault)) => {
+                Outcome::Bad(fault) => {
                     let object = ObjectKey::Pack(self.listed.pack.id).path();
                     let problem = Problem::new(ProblemKind::Chunk, object, Some(Box::new(fault)));
-                    self.bad.push((record.id, problem.of_chunk(number.into())));
+                    let problem = problem.of_chunk(number.into());
+                    self.bad.push((record.id, number, problem));
                 }
             }
         }

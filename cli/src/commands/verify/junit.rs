@@ -229,6 +229,7 @@ mod tests {
             bytes: 0,
             unread: Amount::default(),
             chunks: 0,
+            decodes: 0,
             nodes: 0,
             problems: Vec::new(),
             accepted: Vec::new(),
