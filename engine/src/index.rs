@@ -7,7 +7,7 @@
 //!
 //! A client with a state keeps the index there, as sorted files called segments,
 //! each of which covers some packs: so a run opens the directories of the packs
-//! that are new to it, and no others. Memory holds 41 bytes a pack, a number for
+//! that are new to it, and no others. Memory holds 45 bytes a pack, a number for
 //! each 292 chunks, the smallest segments and the directories that were opened
 //! last.
 //!
@@ -16,6 +16,8 @@
 //! counts. A segment that is wrong, torn, old or hostile costs a look, or hides a
 //! chunk, which is then stored again; it can't make a place. Segments may cover
 //! packs that count no more; their hits are passed over.
+//!
+//! A delta counts as present only if all that it leans on lies in packs that count.
 //!
 //! Of several places of a chunk the first counts, by the order of the packs and
 //! then by number. So the answer is the same whatever segments there are, and the
@@ -31,16 +33,17 @@ mod merge;
 mod opened;
 mod segment;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use indelible_format::ids::ChunkId;
+use indelible_format::ids::{ChunkId, PackId};
 use indelible_format::places::Place;
 use indelible_format::planted::{Bug, planted};
 
 use crate::state::Segments;
-use cover::{Cover, Covering};
-pub use directories::{CountedPack, Directories, DomainDirectories};
+use cover::{ByPackId, Cover, Covering};
+pub use directories::{CountedPack, Directories, DomainDirectories, PackChunks};
 use memory::InMemory;
 use opened::{Chunks, Opened};
 use segment::{Lost, key_of};
@@ -56,6 +59,26 @@ fn at(rank: u32) -> usize {
     usize::try_from(rank).expect("a u32 fits a usize")
 }
 
+/// Bases of a chunk at all depths together; one that has more counts as absent.
+const BASES_MAX: usize = 4_096;
+
+/// The rank of a pack, and a chunk's number there.
+type Hit = (u32, u16);
+
+/// How many deltas a chunk decodes through, and the ranks of the packs that this takes.
+type LeansOn = (u8, Vec<u32>);
+
+/// A chunk that can be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it lies.
+    pub place: Place,
+    /// How many deltas it decodes through.
+    pub depth: u8,
+    /// Other packs that this takes.
+    pub leans_on: Vec<PackId>,
+}
+
 const UNOPENED: u8 = 0;
 const OPENED: u8 = 1;
 const USELESS: u8 = 2;
@@ -64,6 +87,7 @@ const USELESS: u8 = 2;
 pub struct Index<'d> {
     /// The packs that count; a pack's place here is its rank.
     packs: Vec<CountedPack>,
+    by_id: ByPackId,
     /// What came of opening each: an answer must not change while a run lives.
     tried: Vec<AtomicU8>,
     coverings: Vec<Covering>,
@@ -86,6 +110,7 @@ impl<'d> Index<'d> {
         let (mut coverings, memory) = Cover::new(segments, &packs, &*directories).run();
         hold_small(&mut coverings);
         Self {
+            by_id: ByPackId::new(&packs),
             tried: packs.iter().map(|_| AtomicU8::new(UNOPENED)).collect(),
             packs,
             coverings,
@@ -113,9 +138,10 @@ impl<'d> Index<'d> {
         grown
     }
 
-    /// Where a chunk lies. The answer for an id stays the same while this index
-    /// lives, until [`is_lost`](Self::is_lost): then there is none for any.
-    pub fn get(&self, id: &ChunkId) -> Option<Place> {
+    /// Where a chunk lies, if it can be had from packs that count. The answer for an id
+    /// stays the same while this index lives, until [`is_lost`](Self::is_lost): then
+    /// there is none for any.
+    pub fn get(&self, id: &ChunkId) -> Option<Found> {
         if self.is_lost() {
             return None;
         }
@@ -123,10 +149,15 @@ impl<'d> Index<'d> {
         if let Err(Lost) = place {
             self.lost.store(true, Ordering::Release);
         }
-        let (rank, number) = place.ok()??;
-        Some(Place {
-            pack: self.packs[at(rank)].id,
-            number,
+        let ((rank, number), (depth, leans_on)) = place.ok()??;
+        let pack = |rank: u32| self.packs[at(rank)].id;
+        Some(Found {
+            place: Place {
+                pack: pack(rank),
+                number,
+            },
+            depth,
+            leans_on: leans_on.into_iter().map(pack).collect(),
         })
     }
 
@@ -137,9 +168,10 @@ impl<'d> Index<'d> {
         self.lost.load(Ordering::Acquire)
     }
 
-    fn find(&self, id: &ChunkId) -> Result<Option<(u32, u16)>, Lost> {
+    /// The first place of a chunk that can be had, and what it leans on.
+    fn find(&self, id: &ChunkId) -> Result<Option<(Hit, LeansOn)>, Lost> {
         let in_memory = self.memory.get(id);
-        let mut hits: Vec<(u32, u16)> = in_memory.into_iter().collect();
+        let mut hits: Vec<Hit> = in_memory.into_iter().map(|(hit, _)| hit).collect();
         let key = key_of(id);
         for Covering { segment, ranks } in &self.coverings {
             segment.find(key, |record| {
@@ -151,17 +183,53 @@ impl<'d> Index<'d> {
         hits.sort_unstable();
         for hit in hits {
             // What is in memory was read from its directory by this very run.
-            if in_memory == Some(hit) || self.confirms(hit, id)? {
-                return Ok(Some(hit));
+            if in_memory == Some((hit, false)) {
+                return Ok(Some((hit, (0, Vec::new()))));
+            }
+            if (in_memory == Some((hit, true)) || self.confirms(hit, id)?)
+                && let Some(leans_on) = self.leans_on(hit)?
+            {
+                return Ok(Some((hit, leans_on)));
             }
         }
         Ok(None)
     }
 
+    /// What a chunk leans on, at any depth (SPEC 6.6), its own pack aside. `None` if one of them does not count, or does not have what it should:
+    /// then the chunk can't be had either.
+    fn leans_on(&self, hit: Hit) -> Result<Option<LeansOn>, Lost> {
+        let mut depth = 0;
+        let mut seen = HashSet::from([hit]);
+        let mut next = vec![hit];
+        while let Some((rank, number)) = next.pop() {
+            let chunks = self.chunks(rank)?;
+            let Some(chunks) = chunks.filter(|chunks| usize::from(number) < chunks.ids.len())
+            else {
+                return Ok(None);
+            };
+            depth = depth.max(chunks.depth(number));
+            for (pack, number) in chunks.bases(number) {
+                let rank = pack.map_or(Some(rank), |pack| self.by_id.rank(&self.packs, pack));
+                let Some(rank) = rank else { return Ok(None) };
+                if seen.insert((rank, number)) {
+                    next.push((rank, number));
+                }
+            }
+            if seen.len() > BASES_MAX {
+                return Ok(None);
+            }
+        }
+        let mut ranks: Vec<u32> = seen.into_iter().map(|(rank, _)| rank).collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        ranks.retain(|rank| *rank != hit.0);
+        Ok(Some((depth, ranks)))
+    }
+
     /// Whether the pack's directory has this id at this number.
-    fn confirms(&self, (rank, number): (u32, u16), id: &ChunkId) -> Result<bool, Lost> {
+    fn confirms(&self, (rank, number): Hit, id: &ChunkId) -> Result<bool, Lost> {
         let chunks = self.chunks(rank)?;
-        let listed = chunks.is_some_and(|chunks| chunks.get(usize::from(number)) == Some(id));
+        let listed = chunks.is_some_and(|chunks| chunks.ids.get(usize::from(number)) == Some(id));
         Ok(listed || planted(Bug::IndexUnconfirmed))
     }
 
@@ -183,7 +251,7 @@ impl<'d> Index<'d> {
             _ => {}
         }
         Ok(chunks.map(|chunks| {
-            let chunks = Chunks::from(chunks);
+            let chunks = Chunks::new(chunks);
             self.opened().put(rank, Chunks::clone(&chunks));
             chunks
         }))
@@ -219,7 +287,7 @@ impl Default for Index<'_> {
 struct Nothing;
 
 impl Directories for Nothing {
-    fn chunks(&self, _: &CountedPack) -> Option<Vec<ChunkId>> {
+    fn chunks(&self, _: &CountedPack) -> Option<PackChunks> {
         None
     }
 }

@@ -11,11 +11,11 @@
 
 use std::cmp::Reverse;
 
-use indelible_format::ids::{ChunkId, PackId};
+use indelible_format::ids::PackId;
 use indelible_format::limits::PACK_CHUNKS_MAX;
 use rayon::prelude::*;
 
-use super::directories::{CountedPack, Directories};
+use super::directories::{CountedPack, Directories, PackChunks};
 use super::memory::InMemory;
 use super::merge::{MergeError, how_many, merge};
 use super::segment::{Record, Segment, SegmentWriter, key_of};
@@ -104,7 +104,9 @@ impl<'c> Cover<'c> {
         let turn = of.try_turn();
         let by_id = ByPackId::new(self.packs);
         let files = of.open_all().into_iter();
-        let mut found: Vec<Covering> = files.filter_map(|file| by_id.open(file, of)).collect();
+        let mut found: Vec<Covering> = files
+            .filter_map(|file| by_id.open(self.packs, file, of))
+            .collect();
         found.sort_by_key(|covering| Reverse(covering.segment.records()));
         let mut covered = vec![false; self.packs.len()];
         for covering in found {
@@ -145,7 +147,7 @@ impl<'c> Cover<'c> {
         }
         for batch in missing.chunks(BATCH_PACKS) {
             let open = |rank: &u32| self.directories.chunks(&self.packs[at(*rank)]);
-            let opened: Vec<Option<Vec<ChunkId>>> = batch.par_iter().map(open).collect();
+            let opened: Vec<Option<PackChunks>> = batch.par_iter().map(open).collect();
             for (rank, chunks) in batch.iter().zip(opened) {
                 // A directory that does not open lists nothing that may be leaned
                 // on; verify reports it.
@@ -156,13 +158,13 @@ impl<'c> Cover<'c> {
         self.write(&mut run);
     }
 
-    fn add(&mut self, rank: u32, chunks: &[ChunkId], run: &mut Run) {
+    fn add(&mut self, rank: u32, chunks: &PackChunks, run: &mut Run) {
         if self.of.is_none() {
             self.memory.add(rank, chunks);
             self.in_memory.push(rank);
             return;
         }
-        if run.records.len() + chunks.len() > SORTED_MAX {
+        if run.records.len() + chunks.ids.len() > SORTED_MAX {
             self.write(run);
             if self.coverings.len() >= SEGMENTS_MAX {
                 self.tidy();
@@ -171,7 +173,7 @@ impl<'c> Cover<'c> {
         }
         let pack = u32::try_from(run.ranks.len()).expect("as many as there are ranks, at most");
         run.ranks.push(rank);
-        let numbered = chunks.iter().zip(0..=u16::MAX);
+        let numbered = chunks.ids.iter().zip(0..=u16::MAX);
         run.records.extend(numbered.map(|(id, number)| Record {
             key: key_of(id),
             pack,
@@ -250,37 +252,41 @@ fn write_segment(
 }
 
 /// Finds the ranks of packs.
-struct ByPackId<'p> {
-    packs: &'p [CountedPack],
+pub(super) struct ByPackId {
     /// Ranks in the order of the packs' ids.
     ranks: Vec<u32>,
 }
 
-impl<'p> ByPackId<'p> {
-    fn new(packs: &'p [CountedPack]) -> Self {
+impl ByPackId {
+    pub(super) fn new(packs: &[CountedPack]) -> Self {
         let mut ranks: Vec<u32> = (0..).zip(packs).map(|(rank, _)| rank).collect();
         ranks.sort_unstable_by_key(|rank| packs[at(*rank)].id.0);
-        Self { packs, ranks }
+        Self { ranks }
     }
 
-    /// The rank of a pack. Segments mostly have packs in their order, so it is
-    /// looked for behind the one before first.
-    fn rank(&self, id: &PackId, before: u32) -> u32 {
-        let next = before.wrapping_add(1);
-        if self.packs.get(at(next)).is_some_and(|pack| pack.id == *id) {
-            return next;
-        }
+    /// The rank of one of these packs, which are those it was made of.
+    pub(super) fn rank(&self, packs: &[CountedPack], id: &PackId) -> Option<u32> {
         let found = self
             .ranks
-            .binary_search_by_key(&id.0, |rank| self.packs[at(*rank)].id.0);
-        found.map_or(NO_PACK, |found| self.ranks[found])
+            .binary_search_by_key(&id.0, |rank| packs[at(*rank)].id.0);
+        Some(self.ranks[found.ok()?])
+    }
+
+    /// The same. Segments mostly have packs in their order, so one is looked for behind
+    /// the one before first.
+    fn rank_behind(&self, packs: &[CountedPack], id: &PackId, before: u32) -> u32 {
+        let next = before.wrapping_add(1);
+        if packs.get(at(next)).is_some_and(|pack| pack.id == *id) {
+            return next;
+        }
+        self.rank(packs, id).unwrap_or(NO_PACK)
     }
 
     /// Opens a segment. One that is damaged goes.
-    fn open(&self, file: SegmentFile, of: &Segments) -> Option<Covering> {
+    fn open(&self, packs: &[CountedPack], file: SegmentFile, of: &Segments) -> Option<Covering> {
         let (mut ranks, mut before) = (Vec::new(), NO_PACK);
         let segment = Segment::open(file, of, |id| {
-            before = self.rank(&id, before);
+            before = self.rank_behind(packs, &id, before);
             ranks.push(before);
         });
         Some(Covering {

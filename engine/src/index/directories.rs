@@ -1,5 +1,6 @@
 //! Where the index gets the directories from that it believes.
 
+use indelible_format::directory::Directory;
 use indelible_format::ids::{ChunkId, DomainId, PackId, RepositoryId};
 use indelible_format::secret::SecretKey;
 
@@ -17,11 +18,73 @@ pub struct CountedPack {
     pub len: u32,
 }
 
+/// What the index wants to know of a pack's directory.
+#[derive(Debug, Clone, Default)]
+pub struct PackChunks {
+    /// The ids of its chunks, by number.
+    pub ids: Vec<ChunkId>,
+    /// How many deltas each decodes through, by number.
+    depths: Vec<u8>,
+    /// Other packs that its chunks lean on: slot 1 and on.
+    packs: Vec<PackId>,
+    /// The bases of its chunks: number of the chunk, slot, number there; ascending.
+    bases: Vec<(u16, u16, u16)>,
+}
+
+impl PackChunks {
+    /// Those of an authentic directory.
+    pub fn new(directory: Directory) -> Self {
+        let records = directory.records.iter().zip(0..=u16::MAX);
+        let bases = records.flat_map(|(record, number)| {
+            let bases = record.bases.iter();
+            bases.map(move |base| (number, base.slot, base.number))
+        });
+        Self {
+            bases: bases.collect(),
+            ids: directory.records.iter().map(|record| record.id).collect(),
+            depths: directory
+                .records
+                .iter()
+                .map(|record| record.depth)
+                .collect(),
+            packs: directory.packs,
+        }
+    }
+
+    /// How many deltas a chunk decodes through; 0 if there is no such chunk.
+    pub fn depth(&self, number: u16) -> u8 {
+        self.depths.get(usize::from(number)).copied().unwrap_or(0)
+    }
+
+    /// The bases of a chunk: each the pack that it lies in, `None` for this one, and
+    /// its number there.
+    pub fn bases(&self, number: u16) -> impl Iterator<Item = (Option<&PackId>, u16)> {
+        let from = self.bases.partition_point(|base| base.0 < number);
+        let bases = self.bases[from..].iter();
+        let bases = bases.take_while(move |base| base.0 == number);
+        bases.map(|(_, slot, number)| {
+            let pack = usize::from(*slot).checked_sub(1);
+            (pack.map(|slot| &self.packs[slot]), *number)
+        })
+    }
+}
+
+/// Chunks that lean on nothing.
+impl From<Vec<ChunkId>> for PackChunks {
+    fn from(ids: Vec<ChunkId>) -> Self {
+        Self {
+            depths: vec![0; ids.len()],
+            ids,
+            ..Self::default()
+        }
+    }
+}
+
 /// Gives the authentic directories of packs.
 pub trait Directories: Send + Sync {
-    /// The ids of a pack's chunks, by number. `None` if its directory can't be
-    /// had, or is not authentic: then the pack has nothing that may be leaned on.
-    fn chunks(&self, pack: &CountedPack) -> Option<Vec<ChunkId>>;
+    /// A pack's chunks. `None` if its directory can't be had, or is not authentic:
+    /// then the pack has nothing that may be leaned on.
+    fn chunks(&self, pack: &CountedPack) -> Option<PackChunks>;
 }
 
 /// Directories of a domain's packs: the client's copies where they are right, and
@@ -49,22 +112,21 @@ impl<S: ReadStore + ?Sized> DomainDirectories<'_, S> {
     /// # Errors
     ///
     /// [`PackError`].
-    fn open(&self, sealed: SealedDirectory) -> Result<Vec<ChunkId>, PackError> {
+    fn open(&self, sealed: SealedDirectory) -> Result<PackChunks, PackError> {
         let header = sealed.header();
         if header.repository != self.repository || header.domain != self.domain {
             return Err(PackError::Foreign);
         }
-        let records = sealed.open(&self.index_key)?.directory.records;
-        Ok(records.into_iter().map(|record| record.id).collect())
+        Ok(PackChunks::new(sealed.open(&self.index_key)?.directory))
     }
 
-    fn kept(&self, pack: &CountedPack) -> Option<Vec<ChunkId>> {
+    fn kept(&self, pack: &CountedPack) -> Option<PackChunks> {
         let copy = self.state.as_ref()?.directory(&pack.id)?;
         let sealed = SealedDirectory::of_copy(&copy, &pack.id, pack.len, &self.index_key).ok()?;
         self.open(sealed).ok()
     }
 
-    fn fetched(&self, pack: &CountedPack) -> Result<Vec<ChunkId>, PackError> {
+    fn fetched(&self, pack: &CountedPack) -> Result<PackChunks, PackError> {
         let sealed = SealedDirectory::fetch(self.store, &pack.id, pack.len)?;
         let copy = sealed.copy(&pack.id, &self.index_key);
         let chunks = self.open(sealed)?;
@@ -76,7 +138,7 @@ impl<S: ReadStore + ?Sized> DomainDirectories<'_, S> {
 }
 
 impl<S: ReadStore + ?Sized> Directories for DomainDirectories<'_, S> {
-    fn chunks(&self, pack: &CountedPack) -> Option<Vec<ChunkId>> {
+    fn chunks(&self, pack: &CountedPack) -> Option<PackChunks> {
         self.kept(pack).or_else(|| self.fetched(pack).ok())
     }
 }

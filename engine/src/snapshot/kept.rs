@@ -28,8 +28,9 @@ pub(super) struct Kept {
     lists: Option<ChunkLists>,
     /// Those of the last snapshot.
     pub(super) latest: Option<ListFile>,
-    /// Those of the snapshot that the next one leans on.
-    ground: Option<ListFile>,
+    /// Those of the snapshot that the next one leans on, and of some behind it, the last
+    /// one among them, oldest first.
+    grounds: Vec<ListFile>,
     generation: u32,
 }
 
@@ -43,16 +44,9 @@ impl Kept {
         let generation = latest
             .as_ref()
             .map_or(0, |latest| latest.generation().saturating_add(1));
-        let ground = || {
-            let base = leans_on(generation)?;
-            let is_latest = latest
-                .as_ref()
-                .is_some_and(|file| file.generation() == base);
-            let other = || lists.as_ref()?.of_generation(base);
-            if is_latest { None } else { other() }
-        };
+        let grounds = lists.as_ref().zip(leans_on(generation));
         Self {
-            ground: ground(),
+            grounds: grounds.map_or_else(Vec::new, |(lists, base)| lists.since(base)),
             lists,
             latest,
             generation,
@@ -80,8 +74,8 @@ impl Kept {
         if key.restore.is_some() {
             return PackKeys::Held;
         }
-        let files = self.ground.iter().chain(&self.latest);
-        PackKeys::Remembered(Arc::new(files.flat_map(ListFile::keys).collect()))
+        let keys = self.grounds.iter().flat_map(ListFile::keys);
+        PackKeys::Remembered(Arc::new(keys.collect()))
     }
 
     /// Whether lists seem to be lost. A key that may walk trees has looked for an earlier
@@ -109,7 +103,9 @@ impl Kept {
         listings: &'b Listings,
         keys: &PackKeys,
     ) -> Option<Lean<'b>> {
-        let latest = self.latest.clone()?;
+        if self.grounds.is_empty() {
+            return None;
+        }
         let reader = match keys {
             PackKeys::Unwanted => return None,
             PackKeys::Held => Reader::new(repository, listings, repository.key().domain).ok()?,
@@ -120,9 +116,7 @@ impl Kept {
             }
         };
         let bases: Box<dyn Bases + 'b> = Box::new(reader);
-        let grounds = self.ground.clone().into_iter().chain([latest]);
-        let domain = repository.key().domain;
-        Some(Lean::new(grounds, bases, listings, domain))
+        Some(Lean::new(self.grounds.clone(), bases))
     }
 }
 

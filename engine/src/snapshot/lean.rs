@@ -9,8 +9,9 @@
 //! where the one before ended. Where a chunk ends, the anchor of the next one says.
 //!
 //! The ground is the list of the snapshot that this generation leans on (see
-//! [`generations`](crate::generations)), and, for what was not there yet, that of the
-//! last one.
+//! [`generations`](crate::generations)). What was not there yet is looked for on
+//! younger ones that are kept, the oldest of them first, since what stands there is
+//! the least deep.
 //!
 //! All that lists say is a guess. What is leaned on is what the index has in an
 //! authentic directory, decoded and held against its id; a wrong guess costs room.
@@ -20,15 +21,14 @@ mod forerunner;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use indelible_format::ids::{ChunkId, DomainId, PackId};
+use indelible_format::ids::{ChunkId, PackId};
 use indelible_format::limits::{DELTA_BASES_MAX, DELTA_DEPTH_MAX};
 use indelible_format::places::Place;
 
 use super::cutter::Cut;
 use super::writer::Writer;
 use crate::pack::Basis;
-use crate::read::{Leaning, Reader};
-use crate::repository::Listings;
+use crate::read::Reader;
 use crate::state::{ANCHOR_BYTES, ListFile, anchor};
 use crate::store::ReadStore;
 use forerunner::{Forerunner, Spot};
@@ -43,19 +43,13 @@ const STRETCH_MAX: u64 = 3;
 /// Nor if it is more chunks than these.
 const CHUNKS_MAX: u64 = 16;
 
-/// Gives old chunks.
+/// Gives the plaintexts of old chunks, as far as they can be had.
 pub(super) trait Bases: Sync {
-    /// What decoding the chunk at a place takes, if it is there.
-    fn basis(&self, id: &ChunkId, place: Place) -> Option<Leaning>;
-    /// The plaintexts of chunks, as far as they can be had.
+    /// One for each id, from its place.
     fn bases(&self, wanted: &[(ChunkId, Place)]) -> Vec<Option<Arc<Vec<u8>>>>;
 }
 
 impl<S: ReadStore + ?Sized> Bases for Reader<'_, S> {
-    fn basis(&self, id: &ChunkId, place: Place) -> Option<Leaning> {
-        Reader::basis(self, id, place)
-    }
-
     fn bases(&self, wanted: &[(ChunkId, Place)]) -> Vec<Option<Arc<Vec<u8>>>> {
         Reader::bases(self, wanted)
     }
@@ -77,26 +71,19 @@ pub(super) struct Trail(Vec<Option<Spot>>);
 
 /// Old versions of new chunks.
 pub(super) struct Lean<'b> {
-    /// The one that is leaned on, and the last one if that is another.
+    /// The one that is leaned on, and younger ones up to the last.
     grounds: Vec<Forerunner>,
     bases: Box<dyn Bases + 'b>,
-    /// The packs of the domain that count.
-    listings: &'b Listings,
-    domain: DomainId,
 }
 
 impl<'b> Lean<'b> {
     pub(super) fn new(
         grounds: impl IntoIterator<Item = ListFile>,
         bases: Box<dyn Bases + 'b>,
-        listings: &'b Listings,
-        domain: DomainId,
     ) -> Self {
         Self {
             grounds: grounds.into_iter().map(Forerunner::new).collect(),
             bases,
-            listings,
-            domain,
         }
     }
 
@@ -120,7 +107,7 @@ impl<'b> Lean<'b> {
         for (cut, is_new) in cuts.iter().zip(is_new) {
             let versions = self.versions(trail, bytes, cut);
             let versions = if *is_new { &versions[..] } else { &[] };
-            chosen.push(self.choose(versions, writer));
+            chosen.push(Self::choose(versions, writer));
         }
         self.decode(chosen)
     }
@@ -142,7 +129,7 @@ impl<'b> Lean<'b> {
             let shared = shared.filter(|(_, shared)| shared * SHARE_MIN >= len);
             let ids: Vec<ChunkId> = shared.map(|(chunk, _)| chunk.id).collect();
             ground.follow(to);
-            // What only the later ground knows where to look for is looked for there.
+            // What only a younger ground knows where to look for is looked for there.
             let better = found.as_ref().is_none_or(|(was, _)| anchored && !was);
             if better && !ids.is_empty() {
                 found = Some((anchored, ids));
@@ -153,28 +140,19 @@ impl<'b> Lean<'b> {
         ids
     }
 
-    /// The bases among old versions: those that the index has, that are not too deep,
-    /// and whose packs may all be leaned on.
-    fn choose(&self, versions: &[ChunkId], writer: &Writer<'_, '_>) -> Option<Chosen> {
+    /// The bases among old versions: those that can be had, and are not too deep.
+    fn choose(versions: &[ChunkId], writer: &Writer<'_, '_>) -> Option<Chosen> {
         let mut chosen = Chosen::default();
         for id in versions {
-            let Some(place) = writer.indexed(id) else {
+            let Some(found) = writer.indexed(id) else {
                 continue;
             };
-            let Some(leaning) = self.bases.basis(id, place) else {
-                continue;
-            };
-            let counts = |pack: &PackId| {
-                let listed = self.listings.get(&self.domain, pack);
-                listed.is_some() || writer.is_own(pack)
-            };
-            if leaning.depth < DELTA_DEPTH_MAX
-                && leaning.packs.iter().all(counts)
-                && !chosen.bases.contains(&(*id, place))
-            {
-                chosen.depth = chosen.depth.max(leaning.depth + 1);
-                chosen.bases.push((*id, place));
-                chosen.packs.extend(leaning.packs);
+            let base = (*id, found.place);
+            if found.depth < DELTA_DEPTH_MAX && !chosen.bases.contains(&base) {
+                chosen.depth = chosen.depth.max(found.depth + 1);
+                chosen.bases.push(base);
+                chosen.packs.push(found.place.pack);
+                chosen.packs.extend(found.leans_on);
             }
         }
         (!chosen.bases.is_empty()).then_some(chosen)

@@ -25,7 +25,7 @@ use super::COMPRESSION_LEVEL;
 use super::code::Coded;
 use super::publish::Publisher;
 use crate::env::Env;
-use crate::index::{CountedPack, Index};
+use crate::index::{CountedPack, Found, Index};
 use crate::pack::{Basis, CodedChunk, PackBuilder, code};
 use crate::tree::{Bough, Shape, Trunk};
 
@@ -122,11 +122,14 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         }
     }
 
-    /// Whether a chunk needs no storing. If an earlier snapshot has it, its pack
-    /// is now in reach.
+    /// Whether a chunk needs no storing. If an earlier snapshot has it, its pack is now
+    /// in reach, and those of what it leans on.
     pub(super) fn has(&mut self, id: &ChunkId) -> bool {
-        if let Some(place) = self.index.get(id) {
-            self.reuse(place.pack);
+        if let Some(found) = self.index.get(id) {
+            self.reuse(found.place.pack);
+            for pack in found.leans_on {
+                self.reuse(pack);
+            }
             return true;
         }
         self.fresh.contains_key(id) || self.waiting_ids.contains(id)
@@ -146,13 +149,8 @@ impl<'w, 'scope> Writer<'w, 'scope> {
     }
 
     /// Where an earlier snapshot has a chunk, or this one where that is durable.
-    pub(super) fn indexed(&self, id: &ChunkId) -> Option<Place> {
+    pub(super) fn indexed(&self, id: &ChunkId) -> Option<Found> {
         self.index.get(id)
-    }
-
-    /// Whether this snapshot lists a pack, or may.
-    pub(super) fn is_own(&self, pack: &PackId) -> bool {
-        self.own.contains(pack) || self.adopted.contains_key(pack)
     }
 
     /// Stores data chunks that [`has`](Self::has) did not know. The packs that they
@@ -255,7 +253,8 @@ impl<'w, 'scope> Writer<'w, 'scope> {
 
     /// Where a chunk lies, with the id of its pack if that has one.
     pub(super) fn place(&self, id: &ChunkId) -> Option<Place> {
-        self.index.get(id).or_else(|| {
+        let indexed = self.indexed(id).map(|found| found.place);
+        indexed.or_else(|| {
             let place = self.fresh.get(id)?;
             Some(Place {
                 pack: *self.named.get(&place.pack).unwrap_or(&place.pack),

@@ -187,13 +187,22 @@ impl ChunkLists {
         files.find_map(|file| ListFile::open(&file.path, &self.gear).ok())
     }
 
-    /// The newest lists of this generation, if they open.
-    pub fn of_generation(&self, generation: u32) -> Option<ListFile> {
-        let files = self.files().into_iter();
-        let mut files = files.filter(|file| file.generation == generation);
-        files
-            .find_map(|file| ListFile::open(&file.path, &self.gear).ok())
-            .filter(|file| file.generation() == generation)
+    /// The lists of this generation and of all younger ones that are kept, each of
+    /// which a later one was made from, oldest first.
+    pub fn since(&self, generation: u32) -> Vec<ListFile> {
+        let mut found: Vec<ListFile> = Vec::new();
+        for file in self.files() {
+            // Of two with one number the newer counts, and none is younger than the
+            // newest.
+            let next = found.last().map_or(u32::MAX, ListFile::generation);
+            if file.generation < generation || file.generation >= next {
+                continue;
+            }
+            let opened = ListFile::open(&file.path, &self.gear).ok();
+            found.extend(opened.filter(|opened| opened.generation() == file.generation));
+        }
+        found.reverse();
+        found
     }
 }
 

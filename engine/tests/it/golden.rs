@@ -31,14 +31,15 @@ use indelible_format::page::{Content, Metadata};
 use indelible_format::rights::Rights;
 
 use crate::support::{
-    FINE, Fixture, noise, object, path, request, restore, revoke, rows, stream, take, verify_with,
+    Client, FINE, Fixture, noise, object, path, request, restore, revoke, rows, stream, take,
+    verify_with,
 };
 
 /// The versions that wrote a golden repository, oldest first, and the BLAKE3 of
 /// all its files.
 const GOLDEN: [(&str, &str); 1] = [(
     "0.1",
-    "a71133efd6281caffd24b40e5098f1c538080e2c4380f4d1fea71ef00368ec1f",
+    "51ab0a398a9275dfa2cfa8ddbf3d6eb365eea7771c8ab1f85ef131d26eff2785",
 )];
 
 /// A golden repository as files.
@@ -159,7 +160,30 @@ impl Scenario {
             .signer();
         revoke(&mut scenario.fixture.open(), signer, last);
         scenario.with_record();
+        scenario.with_deltas();
         scenario
+    }
+
+    /// Nights that lean on those before, by a key that may restore and by one that may
+    /// only write.
+    fn with_deltas(&self) {
+        for (key, name) in [("recovery.txt", "shop"), ("write.key", "web-2")] {
+            let host = Client::new();
+            for night in 0..6 {
+                let row = |row: u64| format!("{row:06} {:05} {name}\n", night * (row % 3));
+                let dump = (0..150).map(row).collect::<String>();
+                let mut repository = Repository::open(
+                    &self.fixture.store,
+                    Some(&host.state),
+                    &self.keys[key],
+                    self.fixture.env.clone(),
+                )
+                .expect("the repository opens");
+                let items = vec![stream("nights.sql", dump.as_bytes())];
+                let summary = take(&mut repository, name, items).expect("a snapshot");
+                assert_eq!(summary.accounting.delta_chunks > 0, night > 0);
+            }
+        }
     }
 
     fn take(&self, key: &str, name: &str, items: Vec<Item>) -> u64 {

@@ -22,6 +22,8 @@ use indelible_engine::store::faulty::{Fate, Fault};
 use indelible_engine::store::local::simulated::FileFate;
 use rustix::io::Errno;
 
+use indelible_format::attest::Level;
+
 use super::model::{Model, undisturbed};
 use super::{Coverage, Finding, Scale};
 use disk::Disk;
@@ -201,14 +203,22 @@ impl Trial<'_> {
                     format!("{what}: a restore gave other bytes")
                 });
             }
-            Did::Verified { is_sound: true } => {
+            Did::Verified {
+                is_sound: true,
+                chunks,
+            } => {
+                // What deltas lean on is read again, and again if that fails.
+                let data = self.work == Work::Verify(Level::Data);
+                let whole = data && self.site.chunks.get() == Some(&chunks);
                 coverage.expect(
-                    !self.struck || self.is_legal || self.is_passing,
+                    !self.struck || self.is_legal || self.is_passing || whole,
                     Finding::Unnoticed,
                     || format!("{what}: called sound, and not all was read"),
                 );
             }
-            Did::Verified { is_sound: false } => {
+            Did::Verified {
+                is_sound: false, ..
+            } => {
                 coverage.expect(self.struck && !self.is_legal, Finding::Broken, || {
                     format!("{what}: called broken, and all was read")
                 });

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::model::{Client, DOMAIN, REPOSITORY, Stock};
+use super::place;
 
 const BLOCK: usize = 4_096;
 const RECORD: usize = 14;
@@ -29,19 +30,19 @@ fn a_flipped_bit_hides_a_chunk_at_most() {
         .step_by(97)
         .chain((blocks..bytes.len()).step_by(3));
     let ids = stock.ids();
-    for place in places {
+    for at in places {
         let mut flipped = bytes.clone();
-        flipped[place] ^= 1 << (place % 8);
+        flipped[at] ^= 1 << (at % 8);
         fs::write(&file, &flipped).unwrap();
         let index = client.index(&stock, &counted);
         for id in &ids {
-            let found = index.get(id);
+            let found = place(&index, id);
             assert!(found.is_none_or(|place| stock.is_at(id, &place)));
         }
         assert!(!index.is_lost());
         let index = client.index(&stock, &counted);
         for id in &ids {
-            assert_eq!(index.get(id), stock.search(&counted, id), "byte {place}");
+            assert_eq!(place(&index, id), stock.search(&counted, id), "byte {at}");
         }
         assert_eq!(client.segments(), [file.as_path()]);
     }
@@ -66,7 +67,7 @@ fn a_flipped_bit_in_a_large_segment_hides_a_block() {
     fs::write(&file, &bytes).unwrap();
     let hidden = || {
         let index = client.index(&stock, &counted);
-        let found = stock.listed().step_by(5).map(|id| (id, index.get(&id)));
+        let found = stock.listed().step_by(5).map(|id| (id, place(&index, &id)));
         let hidden = found.filter(|(id, place)| {
             assert!(place.is_none_or(|place| stock.is_at(id, &place)));
             place.is_none()
@@ -135,7 +136,7 @@ fn torn_and_foreign_segments_are_made_anew() {
         let index = client.index(&stock, &counted);
         assert_eq!(stock.opened() - before, 12);
         for id in stock.ids() {
-            assert_eq!(index.get(&id), stock.search(&counted, &id));
+            assert_eq!(place(&index, &id), stock.search(&counted, &id));
         }
     }
 }
@@ -174,11 +175,11 @@ fn a_forged_segment_makes_no_place() {
         fs::write(&file, &forged).unwrap();
         let index = client.index(&stock, &counted);
         for id in stock.ids() {
-            let found = index.get(&id);
+            let found = place(&index, &id);
             assert!(found.is_none_or(|place| stock.is_at(&id, &place)));
         }
         for id in stock.absent(100) {
-            assert_eq!(index.get(&id), None);
+            assert_eq!(place(&index, &id), None);
         }
     }
 }
@@ -227,6 +228,6 @@ fn a_merge_that_died_is_tidied_up() {
     assert_eq!(stock.opened(), before);
     assert_eq!((client.segments(), client.unfinished()), (merged, 0));
     for id in stock.ids() {
-        assert_eq!(index.get(&id), stock.search(&counted, &id));
+        assert_eq!(place(&index, &id), stock.search(&counted, &id));
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use indelible_engine::index::{CountedPack, Directories, Index};
+use indelible_engine::index::{CountedPack, Directories, Index, PackChunks};
 use indelible_engine::state::{RepositoryState, State};
 use indelible_format::ids::{ChunkId, DomainId, PackId, RepositoryId};
 use indelible_format::places::Place;
@@ -164,11 +164,11 @@ impl Stock {
 }
 
 impl Directories for &Stock {
-    fn chunks(&self, pack: &CountedPack) -> Option<Vec<ChunkId>> {
+    fn chunks(&self, pack: &CountedPack) -> Option<PackChunks> {
         self.opened.fetch_add(1, Ordering::SeqCst);
         let at = self.by_id[&pack.id];
         let hidden = self.hidden.lock().unwrap().contains(&at);
-        (!hidden).then(|| self.packs[at].1.clone())
+        (!hidden).then(|| self.packs[at].1.clone().into())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is done while calls fail, and what it says of itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indelible_engine::keys::{Credential, InitError};
 use indelible_engine::log::AppendError;
@@ -61,9 +61,10 @@ pub(super) enum Did {
     Key(Box<Credential>),
     /// What a restore gave.
     Restored(Vec<u8>),
-    /// Whether a verification found nothing wrong.
+    /// Whether a verification found nothing wrong, and how many chunks it decoded.
     Verified {
         is_sound: bool,
+        chunks: u64,
     },
 }
 
@@ -80,6 +81,8 @@ pub(super) struct Site {
     pub(super) before: [Arc<[u8]>; 2],
     /// What the next one is to hold.
     pub(super) second: Arc<[u8]>,
+    /// How many chunks a verification of what is there decodes.
+    pub(super) chunks: OnceLock<u64>,
 }
 
 impl Site {
@@ -88,6 +91,7 @@ impl Site {
             owner: Owner::draw(seed, CHUNKER),
             before: [night(0).into(), night(1).into()],
             second: [night(2), noise(seed, 3_000)].concat().into(),
+            chunks: OnceLock::new(),
         }
     }
 
@@ -107,6 +111,10 @@ impl Site {
             assert_eq!(taken.number, number);
             assert_eq!(taken.accounting.delta_chunks > 0, number == 2);
         }
+        let repository = self.owner.open(store, None, 4).expect("it opens");
+        let report = verify::with_key(&repository, Level::Data, &Terms::default(), &Silent);
+        let chunks = report.expect("nothing fails").chunks;
+        assert_eq!(*self.chunks.get_or_init(|| chunks), chunks);
         host
     }
 
@@ -186,6 +194,7 @@ fn verify_at<S: AppendStore>(repository: &Repository<'_, S>, level: Level) -> Ou
     match report {
         Ok(report) => Outcome::Done(Did::Verified {
             is_sound: report.is_sound(),
+            chunks: report.chunks,
         }),
         Err(error) => Outcome::Failed(chain(&error)),
     }
