@@ -65,6 +65,10 @@ pub enum Bug {
     MemoryIgnored,
     /// A pack key's commitment is not checked.
     CommitmentUnchecked,
+    /// A delta may lean on anything.
+    BasisUnchecked,
+    /// What is wrong with a base is not held against what leans on it.
+    BaseHarmForgotten,
     /// A chunk's associated data is empty.
     AssociatedDataDropped,
     /// A chunk's id is not checked.
@@ -140,6 +144,8 @@ const ALL: [Bug; 34] = [
     Bug::DistrustIgnored,
     Bug::MemoryIgnored,
     Bug::CommitmentUnchecked,
+    Bug::BasisUnchecked,
+    Bug::BaseHarmForgotten,
     Bug::AssociatedDataDropped,
     Bug::ChunkIdUnchecked,
     Bug::RecordIdUnchecked,

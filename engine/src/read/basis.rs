@@ -13,6 +13,7 @@ use indelible_format::directory::Record;
 use indelible_format::ids::PackId;
 use indelible_format::limits::{CHUNK_BYTES_MAX, DELTA_BASES_BYTES_MAX, DELTA_DEPTH_MAX};
 use indelible_format::places::Place;
+use indelible_format::planted::{Bug, planted};
 
 use super::{BasisError, ChunkFault, ReadPack};
 use crate::pack::Span;
@@ -289,6 +290,9 @@ pub(crate) fn check(
 ) -> Result<(), BasisError> {
     let mut size_bytes = 0;
     for (base, found) in bases {
+        if planted(Bug::BasisUnchecked) && found.is_some() {
+            continue;
+        }
         let found = found.ok_or(BasisError::NoChunk { base })?;
         if Class::from_byte(found.class) != Ok(Class::Data) {
             return Err(BasisError::NotData { base });

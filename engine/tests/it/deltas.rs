@@ -5,12 +5,16 @@ mod hostile;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indelible_engine::read::Reader;
 use indelible_engine::repository::Repository;
-use indelible_engine::store::{MemoryStore, ObjectKey};
+use indelible_engine::store::faulty::{Fate, Request};
+use indelible_engine::store::{FaultyStore, MemoryStore, ObjectKey};
+use indelible_format::secret::SecretKey;
 
 use crate::support::deltas::{Kept, Line, data_keys, plain_of};
+use crate::support::tree::Insider;
 use crate::support::{Fixture, noise, restore_stream, rows, snapshot_at};
 
 /// A later generation of some bytes: a few of them change.
@@ -182,6 +186,61 @@ fn a_writer_reads_what_it_leans_on() {
     assert_eq!(plains(5), right);
     assert_eq!(plains(4), vec![None; last.len()]);
     assert_eq!(plains(0), vec![None; last.len()]);
+
+    let repository = fixture.open_as(line.insider.credential());
+    let (listings, _) = repository.listings();
+    let wrong = Arc::new(|_: &_| Some(SecretKey::new([3; 32])));
+    let reader = Reader::of_writer(&repository, &listings, wrong).expect("as before");
+    assert_eq!(reader.bases(&wanted), vec![None; last.len()]);
+}
+
+/// A writer that may restore needs no memory of keys.
+///
+/// Method: the first key writes three generations, and asks for the last.
+#[test]
+fn a_writer_that_may_restore_reads_by_its_right() {
+    let fixture = Fixture::new(906);
+    let (key, credential) = (fixture.bundle.clone(), fixture.recovery.clone());
+    let mut line = Line::of(Insider::with_key(&fixture, key, credential));
+    let all = generations(&mut line, 3, (5, 2_000), 1);
+    let repository = fixture.open();
+    let (listings, _) = repository.listings();
+    let reader = Reader::of_writer(&repository, &listings, Arc::new(|_| None));
+    let last = all[2].1.iter();
+    let wanted: Vec<_> = last.clone().map(|kept| (kept.id, kept.place)).collect();
+    let right: Vec<_> = last.map(|kept| Some(Arc::clone(&kept.plain))).collect();
+    assert_eq!(reader.expect("it has every right").bases(&wanted), right);
+    // What stands there under another id is not it.
+    let wrong = [(wanted[0].0, wanted[1].1)];
+    let reader = Reader::of_writer(&repository, &listings, Arc::new(|_| None));
+    assert_eq!(reader.expect("as before").bases(&wrong), [None]);
+}
+
+/// A restore asks for the packs of bases in few requests, whatever the depth.
+///
+/// Method: ten generations of 64 chunks; count what is read of packs for the last.
+#[test]
+fn bases_are_read_together() {
+    let fixture = Fixture::new(905);
+    let mut line = Line::new(&fixture);
+    let all = generations(&mut line, 10, (64, 16 << 10), 2);
+    let (number, last) = all.last().expect("generations");
+    let reads = AtomicU64::new(0);
+    let store = FaultyStore::new(&fixture.store, |call| {
+        if matches!(call.request, Request::Read(ObjectKey::Pack(_))) {
+            reads.fetch_add(1, Ordering::SeqCst);
+        }
+        Fate::Done
+    });
+    let repository = Repository::open(&store, None, &fixture.recovery, fixture.env.clone());
+    let repository = repository.expect("it opens");
+    let restored = restore_stream(&repository, *number);
+    assert!(restored == Ok(plain_of(last)), "it is the stream");
+    // The list is walked by a reader of its own, which reads one pack's tree: header,
+    // end, and three pages and nodes. Then nine small packs whole, and of the first
+    // and largest the header, the end and all chunks at once.
+    let reads = reads.load(Ordering::SeqCst);
+    assert!(reads <= 5 + 9 + 3, "{reads} requests");
 }
 
 /// What a writer is told of a chunk is what directories say: its depth, its length

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use indelible_engine::repository::Repository;
 use indelible_engine::store::{MemoryStore, ObjectKey};
-use indelible_engine::verify::{Harm, ProblemKind, Report};
+use indelible_engine::verify::{Extent, Harm, ProblemKind, Report, Terms};
 use indelible_format::attest::Level;
 use indelible_format::pack::HEADER_BYTES;
 use proptest::prelude::*;
 
 use super::{generations, next};
 use crate::support::deltas::{Kept, Line, plain_of};
-use crate::support::{Fixture, noise, object, restore_stream};
+use crate::support::{Fixture, noise, object, restore_stream, verify_on};
 
 /// The snapshots that don't restore as they were taken.
 pub(super) fn lost(
@@ -156,6 +156,84 @@ fn a_base_outside_the_reach_is_told() {
         assert_eq!(problem.object, pack.path());
         assert_eq!(harmed(&report)[0], BTreeSet::from([number]));
     }
+}
+
+/// A sample that has a delta finds what is wrong with its bases, though it has not
+/// theirs.
+///
+/// Method: damage the first generation, and draw one pack of six at a time.
+#[test]
+fn a_sampled_delta_is_decoded_with_its_bases() {
+    let fixture = Fixture::new(915);
+    let mut line = Line::new(&fixture);
+    let taken = generations(&mut line, 6, (2, 2_000), 1);
+    let pack = ObjectKey::Pack(taken[0].1[0].place.pack);
+    fixture.store.flip(&pack, HEADER_BYTES + 9, 3);
+    let harm: BTreeSet<u64> = taken.iter().map(|(number, _)| *number).collect();
+    let terms = Terms {
+        extent: Extent::ALL.sampled(1),
+        ..Terms::default()
+    };
+    for _ in 0..12 {
+        let report = verify_on(&fixture.open(), Level::Data, &terms);
+        assert_eq!(report.unread.packs, 5);
+        let [problem] = &report.problems[..] else {
+            panic!("{:?}", report.problems)
+        };
+        assert_eq!(problem.kind, ProblemKind::Chunk);
+        assert_eq!((&problem.object, problem.chunk), (&pack.path(), Some(0)));
+        assert_eq!(harmed(&report), [harm.clone(), BTreeSet::new()]);
+    }
+}
+
+/// Bases in a pack that no readable entry lists are read and verified like others.
+///
+/// Method: remove the entry of the first generation; then damage its pack, too.
+#[test]
+fn bases_of_a_lost_entry_are_had() {
+    let fixture = Fixture::new(916);
+    let mut line = Line::new(&fixture);
+    let mut taken = generations(&mut line, 4, (2, 2_000), 1);
+    let (first, chunks) = taken.remove(0);
+    fixture.store.forget(&ObjectKey::Log(first));
+    assert_eq!(lost(&fixture.open(), &taken), BTreeSet::new());
+    let later: BTreeSet<u64> = taken.iter().map(|(number, _)| *number).collect();
+    for level in [Level::Tree, Level::Data] {
+        let [surely, perhaps] = harmed(&fixture.verify(level));
+        assert!(surely.is_disjoint(&later) && perhaps.is_disjoint(&later));
+    }
+    let pack = ObjectKey::Pack(chunks[0].place.pack);
+    fixture.store.flip(&pack, HEADER_BYTES + 9, 3);
+    assert_eq!(lost(&fixture.open(), &taken), later);
+    let [surely, perhaps] = harmed(&fixture.verify(Level::Data));
+    assert!(surely.is_superset(&later) && perhaps.is_empty());
+    let [surely, perhaps] = harmed(&fixture.verify(Level::Tree));
+    assert!(surely.is_disjoint(&later) && perhaps.is_superset(&later));
+    fixture.store.forget(&pack);
+    for level in [Level::Tree, Level::Data] {
+        assert!(harmed(&fixture.verify(level))[0].is_superset(&later));
+    }
+}
+
+/// What a verification says does not depend on the number of threads.
+///
+/// Method: two damaged generations of a tree; 1, 2 and 5 threads.
+#[test]
+fn threads_change_nothing_of_a_report() {
+    let fixture = Fixture::new(917);
+    let taken = skipping(&mut Line::new(&fixture), 16, 8, 3_000);
+    for generation in [3, 8] {
+        let pack = ObjectKey::Pack(taken[generation].1[0].place.pack);
+        fixture.store.flip(&pack, HEADER_BYTES + 9, 3);
+    }
+    let reports = [1, 2, 5].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let verify = || fixture.verify(Level::Data);
+        let report = pool.expect("threads").install(verify);
+        format!("{:?} {}", report.problems, report.chunks)
+    });
+    assert_eq!(reports[0], reports[1]);
+    assert_eq!(reports[0], reports[2]);
 }
 
 /// A verification of many generations decodes little more than once what they have.

@@ -50,8 +50,12 @@ pub(crate) struct Line<'f> {
 
 impl<'f> Line<'f> {
     pub(crate) fn new(fixture: &'f Fixture) -> Self {
+        Self::of(Insider::new(fixture))
+    }
+
+    pub(crate) fn of(insider: Insider<'f>) -> Self {
         Self {
-            insider: Insider::new(fixture),
+            insider,
             listed: HashMap::new(),
         }
     }

@@ -38,8 +38,13 @@ impl<'f> Insider<'f> {
         let Credential::KeyFile(file) = &credential else {
             unreachable!("a key file was made")
         };
+        Self::with_key(fixture, file.bundle.clone(), credential)
+    }
+
+    /// Whoever has this key.
+    pub(crate) fn with_key(fixture: &'f Fixture, key: KeyBundle, credential: Credential) -> Self {
         Self {
-            key: file.bundle.clone(),
+            key,
             repository: fixture.open_as(&credential),
             fixture,
             credential,
