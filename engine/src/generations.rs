@@ -1,100 +1,69 @@
-//! Which earlier snapshot of a stream the next one leans on: skip deltas.
+//! How deep the chunks of a snapshot may lean: skip deltas.
 //!
-//! Were each snapshot a delta of the one before, the last of a thousand would decode
-//! through a thousand; were each a delta of the first, each would store all changes
-//! since then. Here snapshots are numbered from 0, their *generation*, and in base
-//! [`RADIX`] a generation leans on itself less the weight of its lowest digit that is
-//! not 0: 27, or 123, on 120, 120 on 100, that on 0. So it decodes through as many
-//! deltas as its digits add up to, and stores the changes of one night mostly, of
-//! `RADIX` nights now and then, and so on: each further digit costs less than one
-//! night's changes a night. (Subversion's skip deltas are the same idea in base 2.)
+//! Were each night's chunks deltas of those of the night before, the last of a thousand
+//! would decode through a thousand; were each deltas of the first ones, each would
+//! store all changes since then. Here snapshots of a NAME are numbered from 0, their
+//! *generation*, and a chunk of one is at most as deep as the digits of its generation
+//! add up to in base [`RADIX`]. A version that is too deep to be leaned on has bases
+//! itself, older versions, of which one is not: so generation 123 leans on 122, 120 on
+//! 110, and 100 on 0, if a chunk changed every night, and on less far ones if it did
+//! not. The changes of one night are stored mostly, those of `RADIX` nights now and
+//! then, and so on: each further digit costs less than one night's changes a night.
+//! (Subversion's skip deltas are the same idea in base 2.)
 //!
 //! All this is a writer's choice. A reader follows what a chunk's record says.
 
-/// The base of the numbering: more stores less and decodes through more.
+use indelible_format::limits::DELTA_DEPTH_MAX;
+
+/// The base of the numbering: more stores less and decodes through more. What was
+/// measured stands in `benches/RESULTS.md`.
 const RADIX: u32 = 4;
 
-/// The generation that another one leans on; the first leans on none.
-pub fn leans_on(generation: u32) -> Option<u32> {
-    let mut weight = 1;
-    let mut rest = generation;
-    while rest != 0 && rest.is_multiple_of(RADIX) {
+/// How many deltas a chunk of this generation decodes through, at most.
+pub fn depth_max(generation: u32) -> u8 {
+    let (mut rest, mut sum) = (generation, 0);
+    while rest > 0 {
+        sum += rest % RADIX;
         rest /= RADIX;
-        weight *= RADIX;
     }
-    generation.checked_sub(weight)
-}
-
-/// Whether a generation will be leaned on by one behind `newest`, or is that itself.
-pub fn is_needed(generation: u32, newest: u32) -> bool {
-    let mut weight = 1;
-    loop {
-        let rounded = newest / weight * weight;
-        if generation == rounded {
-            return true;
-        }
-        if rounded == 0 {
-            return false;
-        }
-        // Beyond the largest weight everything rounds to 0.
-        let Some(next) = u32::checked_mul(weight, RADIX) else {
-            return generation == 0;
-        };
-        weight = next;
-    }
+    u8::try_from(sum).map_or(DELTA_DEPTH_MAX, |sum| sum.min(DELTA_DEPTH_MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Deltas of deltas: how many of them a generation decodes through.
-    fn depth(generation: u32) -> u32 {
-        leans_on(generation).map_or(0, |base| 1 + depth(base))
-    }
-
-    /// Every generation leans on an earlier one, through no more than the digits of
-    /// its number add up to.
+    /// No generation is deeper than readers decode, the first one leans on nothing, and
+    /// each later one may lean on what the one before holds, or on what that leans on.
     ///
-    /// Method: ten thousand of them, against their digits as text.
+    /// Method: a thousand generations of a chunk that changes every night, each leaning
+    /// on the least old one that is shallow enough, through the bases of the one before.
     #[test]
-    fn depth_is_the_sum_of_the_digits() {
-        assert_eq!(leans_on(0), None);
-        let digits = |mut rest: u32| {
-            let mut sum = 0;
-            while rest > 0 {
-                sum += rest % RADIX;
-                rest /= RADIX;
+    fn what_changes_every_night_stays_shallow() {
+        assert_eq!(depth_max(0), 0);
+        assert_eq!(depth_max(u32::MAX), DELTA_DEPTH_MAX);
+        // The generation that each leans on, and its depth.
+        let mut chain: Vec<(Option<u32>, u8)> = vec![(None, 0)];
+        for generation in 1..1_024 {
+            let most = depth_max(generation);
+            assert!((1..=15).contains(&most));
+            let mut base = generation - 1;
+            while chain[base as usize].1 >= most {
+                base = chain[base as usize].0.expect("the first is not too deep");
             }
-            sum
+            chain.push((Some(base), chain[base as usize].1 + 1));
+        }
+        let weight = |mut generation: u32| {
+            let mut weight = 1;
+            while generation.is_multiple_of(RADIX) {
+                generation /= RADIX;
+                weight *= RADIX;
+            }
+            weight
         };
-        for generation in 0..10_000 {
-            assert_eq!(depth(generation), digits(generation), "{generation}");
+        for (generation, (base, depth)) in (0..).zip(chain).skip(1) {
+            assert_eq!(base, Some(generation - weight(generation)));
+            assert_eq!(depth, depth_max(generation));
         }
-        assert!((0..1_024).all(|generation| depth(generation) <= 15));
-        assert_eq!(leans_on(u32::MAX), Some(u32::MAX - 1));
-    }
-
-    /// What is kept is exactly what is leaned on later, and few.
-    ///
-    /// Method: for each of a thousand generations, collect what the thousands behind
-    /// it lean on that is not younger than it.
-    #[test]
-    fn what_is_needed_is_what_is_leaned_on() {
-        for newest in 0..1_000 {
-            let mut leaned: Vec<u32> = (newest + 1..newest + 5_000)
-                .filter_map(leans_on)
-                .filter(|base| *base <= newest)
-                .chain([newest])
-                .collect();
-            leaned.sort_unstable();
-            leaned.dedup();
-            let needed: Vec<u32> = (0..=newest)
-                .filter(|generation| is_needed(*generation, newest))
-                .collect();
-            assert_eq!(needed, leaned, "{newest}");
-            assert!(needed.len() <= 6);
-        }
-        assert!(is_needed(0, u32::MAX) && !is_needed(1, u32::MAX));
     }
 }

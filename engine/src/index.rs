@@ -38,6 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use indelible_format::ids::{ChunkId, PackId};
+use indelible_format::limits::DELTA_DEPTH_MAX;
 use indelible_format::places::Place;
 use indelible_format::planted::{Bug, planted};
 
@@ -149,16 +150,20 @@ impl<'d> Index<'d> {
         if let Err(Lost) = place {
             self.lost.store(true, Ordering::Release);
         }
-        let ((rank, number), (depth, leans_on)) = place.ok()??;
+        let (hit, leans_on) = place.ok()??;
+        Some(self.found(hit, leans_on))
+    }
+
+    fn found(&self, (rank, number): Hit, (depth, leans_on): LeansOn) -> Found {
         let pack = |rank: u32| self.packs[at(rank)].id;
-        Some(Found {
+        Found {
             place: Place {
                 pack: pack(rank),
                 number,
             },
             depth,
             leans_on: leans_on.into_iter().map(pack).collect(),
-        })
+        }
     }
 
     /// Whether something that was read before could not be read again: the disk
@@ -195,26 +200,19 @@ impl<'d> Index<'d> {
         Ok(None)
     }
 
-    /// What a chunk leans on, at any depth (SPEC 6.6), its own pack aside. `None` if one of them does not count, or does not have what it should:
-    /// then the chunk can't be had either.
+    /// What a chunk leans on, at any depth (SPEC 6.6), its own pack aside. `None` if a
+    /// pack of that does not count, or does not have what it should: then the chunk
+    /// can't be had either.
     fn leans_on(&self, hit: Hit) -> Result<Option<LeansOn>, Lost> {
         let mut depth = 0;
         let mut seen = HashSet::from([hit]);
         let mut next = vec![hit];
-        while let Some((rank, number)) = next.pop() {
-            let chunks = self.chunks(rank)?;
-            let Some(chunks) = chunks.filter(|chunks| usize::from(number) < chunks.ids.len())
-            else {
+        while let Some(hit) = next.pop() {
+            let Some((deep, bases)) = self.bases(hit)? else {
                 return Ok(None);
             };
-            depth = depth.max(chunks.depth(number));
-            for (pack, number) in chunks.bases(number) {
-                let rank = pack.map_or(Some(rank), |pack| self.by_id.rank(&self.packs, pack));
-                let Some(rank) = rank else { return Ok(None) };
-                if seen.insert((rank, number)) {
-                    next.push((rank, number));
-                }
-            }
+            depth = depth.max(deep);
+            next.extend(bases.into_iter().filter(|base| seen.insert(*base)));
             if seen.len() > BASES_MAX {
                 return Ok(None);
             }
@@ -224,6 +222,73 @@ impl<'d> Index<'d> {
         ranks.dedup();
         ranks.retain(|rank| *rank != hit.0);
         Ok(Some((depth, ranks)))
+    }
+
+    /// How many deltas a chunk decodes through, and its bases in their order.
+    fn bases(&self, (rank, number): Hit) -> Result<Option<(u8, Vec<Hit>)>, Lost> {
+        let chunks = self.chunks(rank)?;
+        let Some(chunks) = chunks.filter(|chunks| usize::from(number) < chunks.ids.len()) else {
+            return Ok(None);
+        };
+        let bases = chunks.bases(number).map(|(pack, number)| {
+            let rank = pack.map_or(Some(rank), |pack| self.by_id.rank(&self.packs, pack));
+            Some((rank?, number))
+        });
+        let bases: Option<Vec<Hit>> = bases.collect();
+        Ok(bases.map(|bases| (chunks.depth(number), bases)))
+    }
+
+    /// A chunk, if it can be had and decodes through at most `depth_max` deltas; else
+    /// what it leans on that does, in the order of the content. At most `many`: what
+    /// would become more is left as deep as it is, and what is then as deep as readers
+    /// decode is left out.
+    pub fn shallow(&self, id: &ChunkId, depth_max: u8, many: usize) -> Vec<(ChunkId, Found)> {
+        if self.is_lost() {
+            return Vec::new();
+        }
+        self.try_shallow(id, depth_max, many)
+            .unwrap_or_else(|Lost| {
+                self.lost.store(true, Ordering::Release);
+                Vec::new()
+            })
+    }
+
+    fn try_shallow(
+        &self,
+        id: &ChunkId,
+        depth_max: u8,
+        many: usize,
+    ) -> Result<Vec<(ChunkId, Found)>, Lost> {
+        let mut row: Vec<(Hit, u8)> = Vec::new();
+        let found = self.find(id)?;
+        row.extend(found.map(|(hit, (depth, _))| (hit, depth)));
+        while let Some(at) = row.iter().position(|(_, depth)| *depth > depth_max) {
+            let Some((_, bases)) = self.bases(row[at].0)? else {
+                return Ok(Vec::new());
+            };
+            let known = |base: &Hit| row.iter().any(|(hit, _)| hit == base);
+            let bases: Vec<Hit> = bases.into_iter().filter(|base| !known(base)).collect();
+            if row.len() - 1 + bases.len() > many {
+                break;
+            }
+            let mut deep = Vec::with_capacity(bases.len());
+            for base in bases {
+                let depth = self.bases(base)?.map(|(depth, _)| depth);
+                deep.extend(depth.map(|depth| (base, depth)));
+            }
+            row.splice(at..=at, deep);
+        }
+        let mut shallow = Vec::new();
+        for (hit, depth) in row {
+            let chunks = self.chunks(hit.0)?;
+            let id = chunks.and_then(|chunks| chunks.ids.get(usize::from(hit.1)).copied());
+            if let (Some(id), Some(leans_on)) = (id, self.leans_on(hit)?)
+                && depth < DELTA_DEPTH_MAX
+            {
+                shallow.push((id, self.found(hit, leans_on)));
+            }
+        }
+        Ok(shallow)
     }
 
     /// Whether the pack's directory has this id at this number.

@@ -3,7 +3,7 @@
 //!
 //! A host that may only write can't open its own packs once they are closed. To make
 //! deltas it must read what they lean on, so it remembers the keys of the packs that
-//! its lists lead to, for as long as a later snapshot may lean on those. A key that may
+//! its last snapshot reaches. A key that may
 //! restore needs none of that and remembers none. Without lists or keys nothing is
 //! lost but what a delta would have saved.
 
@@ -16,7 +16,7 @@ use indelible_format::secret::SecretKey;
 
 use super::lean::{Bases, Lean};
 use super::writer::Written;
-use crate::generations::leans_on;
+use crate::generations::depth_max;
 use crate::read::Reader;
 use crate::repository::{Listings, Repository};
 use crate::state::{ChunkLists, ListFile, ListWriter};
@@ -28,9 +28,6 @@ pub(super) struct Kept {
     lists: Option<ChunkLists>,
     /// Those of the last snapshot.
     pub(super) latest: Option<ListFile>,
-    /// Those of the snapshot that the next one leans on, and of some behind it, the last
-    /// one among them, oldest first.
-    grounds: Vec<ListFile>,
     generation: u32,
 }
 
@@ -44,9 +41,7 @@ impl Kept {
         let generation = latest
             .as_ref()
             .map_or(0, |latest| latest.generation().saturating_add(1));
-        let grounds = lists.as_ref().zip(leans_on(generation));
         Self {
-            grounds: grounds.map_or_else(Vec::new, |(lists, base)| lists.since(base)),
             lists,
             latest,
             generation,
@@ -74,8 +69,8 @@ impl Kept {
         if key.restore.is_some() {
             return PackKeys::Held;
         }
-        let keys = self.grounds.iter().flat_map(ListFile::keys);
-        PackKeys::Remembered(Arc::new(keys.collect()))
+        let keys = self.latest.as_ref().map(ListFile::keys);
+        PackKeys::Remembered(Arc::new(keys.unwrap_or_default()))
     }
 
     /// Whether lists seem to be lost. A key that may walk trees has looked for an earlier
@@ -103,9 +98,7 @@ impl Kept {
         listings: &'b Listings,
         keys: &PackKeys,
     ) -> Option<Lean<'b>> {
-        if self.grounds.is_empty() {
-            return None;
-        }
+        let latest = self.latest.clone()?;
         let reader = match keys {
             PackKeys::Unwanted => return None,
             PackKeys::Held => Reader::new(repository, listings, repository.key().domain).ok()?,
@@ -116,7 +109,7 @@ impl Kept {
             }
         };
         let bases: Box<dyn Bases + 'b> = Box::new(reader);
-        Some(Lean::new(self.grounds.clone(), bases))
+        Some(Lean::new(latest, depth_max(self.generation), bases))
     }
 }
 

@@ -8,10 +8,9 @@
 //! A chunk with a known anchor begins where that old chunk does; one without goes on
 //! where the one before ended. Where a chunk ends, the anchor of the next one says.
 //!
-//! The ground is the list of the snapshot that this generation leans on (see
-//! [`generations`](crate::generations)). What was not there yet is looked for on
-//! younger ones that are kept, the oldest of them first, since what stands there is
-//! the least deep.
+//! The ground is the list of the last snapshot. What is too deep there for this
+//! snapshot's generation (see [`generations`](crate::generations)) leans itself on older
+//! versions, and those are leaned on in its place.
 //!
 //! All that lists say is a guess. What is leaned on is what the index has in an
 //! authentic directory, decoded and held against its id; a wrong guess costs room.
@@ -22,7 +21,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use indelible_format::ids::{ChunkId, PackId};
-use indelible_format::limits::{DELTA_BASES_MAX, DELTA_DEPTH_MAX};
+use indelible_format::limits::DELTA_BASES_MAX;
 use indelible_format::places::Place;
 
 use super::cutter::Cut;
@@ -65,32 +64,30 @@ pub(super) struct Leaned {
     pub(super) packs: Vec<PackId>,
 }
 
-/// Where a stream has come to on each ground.
+/// Where a stream has come to on the ground.
 #[derive(Debug, Default)]
-pub(super) struct Trail(Vec<Option<Spot>>);
+pub(super) struct Trail(Option<Spot>);
 
 /// Old versions of new chunks.
 pub(super) struct Lean<'b> {
-    /// The one that is leaned on, and younger ones up to the last.
-    grounds: Vec<Forerunner>,
+    ground: Forerunner,
+    /// How deep new chunks may be.
+    depth_max: u8,
     bases: Box<dyn Bases + 'b>,
 }
 
 impl<'b> Lean<'b> {
-    pub(super) fn new(
-        grounds: impl IntoIterator<Item = ListFile>,
-        bases: Box<dyn Bases + 'b>,
-    ) -> Self {
+    pub(super) fn new(ground: ListFile, depth_max: u8, bases: Box<dyn Bases + 'b>) -> Self {
         Self {
-            grounds: grounds.into_iter().map(Forerunner::new).collect(),
+            ground: Forerunner::new(ground),
+            depth_max,
             bases,
         }
     }
 
     /// The trail of a stream, the `place`-th of its snapshot.
     pub(super) fn begin(&mut self, path: &[u8], place: Option<usize>) -> Trail {
-        let grounds = self.grounds.iter_mut();
-        Trail(grounds.map(|ground| ground.begin(path, place)).collect())
+        Trail(self.ground.begin(path, place))
     }
 
     /// What each of the chunks that `is_new` can lean on. All of a stream's chunks
@@ -107,7 +104,7 @@ impl<'b> Lean<'b> {
         for (cut, is_new) in cuts.iter().zip(is_new) {
             let versions = self.versions(trail, bytes, cut);
             let versions = if *is_new { &versions[..] } else { &[] };
-            chosen.push(Self::choose(versions, writer));
+            chosen.push(self.choose(versions, writer));
         }
         self.decode(chosen)
     }
@@ -117,42 +114,35 @@ impl<'b> Lean<'b> {
         let begins = anchor(&bytes[cut.at.clone()]);
         let rest = &bytes[cut.at.end..];
         let next = (rest.len() >= ANCHOR_BYTES).then(|| anchor(rest));
-        let mut found: Option<(bool, Vec<ChunkId>)> = None;
-        for (ground, spot) in self.grounds.iter_mut().zip(&mut trail.0) {
-            let Some((from, to, anchored)) = locate(ground, *spot, begins, next, cut.at.len())
-            else {
-                continue;
-            };
-            *spot = Some(to);
-            let len = cut.at.len() as u64;
-            let shared = ground.between(from, to);
-            let shared = shared.filter(|(_, shared)| shared * SHARE_MIN >= len);
-            let ids: Vec<ChunkId> = shared.map(|(chunk, _)| chunk.id).collect();
-            ground.follow(to);
-            // What only a younger ground knows where to look for is looked for there.
-            let better = found.as_ref().is_none_or(|(was, _)| anchored && !was);
-            if better && !ids.is_empty() {
-                found = Some((anchored, ids));
-            }
-        }
-        let (_, mut ids) = found.unwrap_or_default();
-        ids.truncate(DELTA_BASES_MAX);
+        let len = cut.at.len() as u64;
+        let Some((from, to)) = locate(&self.ground, trail.0, begins, next, len) else {
+            return Vec::new();
+        };
+        let shared = self.ground.between(from, to);
+        let shared = shared.filter(|(_, shared)| shared * SHARE_MIN >= len);
+        let ids = shared.map(|(chunk, _)| chunk.id).take(DELTA_BASES_MAX);
+        let ids = ids.collect();
+        trail.0 = Some(to);
+        self.ground.follow(to);
         ids
     }
 
-    /// The bases among old versions: those that can be had, and are not too deep.
-    fn choose(versions: &[ChunkId], writer: &Writer<'_, '_>) -> Option<Chosen> {
+    /// What is shallow enough of old versions, or of what those lean on.
+    fn choose(&self, versions: &[ChunkId], writer: &Writer<'_, '_>) -> Option<Chosen> {
         let mut chosen = Chosen::default();
         for id in versions {
-            let Some(found) = writer.indexed(id) else {
-                continue;
-            };
-            let base = (*id, found.place);
-            if found.depth < DELTA_DEPTH_MAX && !chosen.bases.contains(&base) {
-                chosen.depth = chosen.depth.max(found.depth + 1);
-                chosen.bases.push(base);
-                chosen.packs.push(found.place.pack);
-                chosen.packs.extend(found.leans_on);
+            let room = DELTA_BASES_MAX.saturating_sub(chosen.bases.len());
+            if room == 0 {
+                break;
+            }
+            for (id, found) in writer.shallow(id, self.depth_max.saturating_sub(1), room) {
+                let base = (id, found.place);
+                if !chosen.bases.contains(&base) {
+                    chosen.depth = chosen.depth.max(found.depth + 1);
+                    chosen.bases.push(base);
+                    chosen.packs.push(found.place.pack);
+                    chosen.packs.extend(found.leans_on);
+                }
             }
         }
         (!chosen.bases.is_empty()).then_some(chosen)
@@ -196,16 +186,14 @@ struct Chosen {
     packs: Vec<PackId>,
 }
 
-/// Where on a ground the old version of a chunk begins and ends, and whether an anchor
-/// says so.
+/// Where on the ground the old version of a chunk begins and ends.
 fn locate(
     ground: &Forerunner,
     spot: Option<Spot>,
     begins: u64,
     next: Option<u64>,
-    len: usize,
-) -> Option<(Spot, Spot, bool)> {
-    let len = len as u64;
+    len: u64,
+) -> Option<(Spot, Spot)> {
     let anchored = ground.anchored(begins, spot).map(Spot::front_of);
     let from = anchored.or(spot)?;
     let by_len = ground.behind(from, len);
@@ -217,6 +205,5 @@ fn locate(
             let between = ground.between(from, *end).map(|(_, shared)| shared);
             *end > from && between.sum::<u64>() <= STRETCH_MAX * len
         });
-    let anchors = anchored.is_some() || end.is_some();
-    Some((from, end.unwrap_or(by_len), anchors))
+    Some((from, end.unwrap_or(by_len)))
 }

@@ -148,9 +148,14 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         }
     }
 
-    /// Where an earlier snapshot has a chunk, or this one where that is durable.
-    pub(super) fn indexed(&self, id: &ChunkId) -> Option<Found> {
-        self.index.get(id)
+    /// What can be leaned on in place of a chunk: see [`Index::shallow`].
+    pub(super) fn shallow(
+        &self,
+        id: &ChunkId,
+        depth_max: u8,
+        many: usize,
+    ) -> Vec<(ChunkId, Found)> {
+        self.index.shallow(id, depth_max, many)
     }
 
     /// Stores data chunks that [`has`](Self::has) did not know. The packs that they
@@ -253,7 +258,7 @@ impl<'w, 'scope> Writer<'w, 'scope> {
 
     /// Where a chunk lies, with the id of its pack if that has one.
     pub(super) fn place(&self, id: &ChunkId) -> Option<Place> {
-        let indexed = self.indexed(id).map(|found| found.place);
+        let indexed = self.index.get(id).map(|found| found.place);
         indexed.or_else(|| {
             let place = self.fresh.get(id)?;
             Some(Place {

@@ -1,5 +1,5 @@
-//! The chunks of each stream as snapshots of a NAME had them, so that the next one
-//! can guess where it will be cut, and what it can lean on.
+//! The chunks of each stream as the last snapshot of a NAME had them, so that the next
+//! one can guess where it will be cut, and what it can lean on.
 //!
 //! A list is sealed part by part under keys that only a holder of the domain's
 //! gear key can derive, and opens only as that part of that file. So whatever
@@ -7,11 +7,9 @@
 //! made; it may be an old one, which costs time or room and nothing else. No chunk
 //! counts as present because a list has it.
 //!
-//! The lists of the last snapshot are kept, and those of the generations that a
-//! later one will lean on (see [`generations`](crate::generations)). With them are
-//! kept the keys of the packs that their contents lie in, for keys that can't open
-//! those otherwise: whoever has the state and the key file can read that much of
-//! this NAME, which a writer has seen in clear anyway. They go with the list.
+//! With the lists are kept the keys of the packs that the snapshot reaches, for keys
+//! that can't open those otherwise: whoever has the state and the key file can read
+//! that snapshot, which a writer has seen in clear anyway.
 //!
 //! A file is written while a snapshot runs, under a lock that the system drops with
 //! the process, and gets its name once the snapshot is committed.
@@ -40,7 +38,6 @@ use indelible_format::seal::{CHUNK_LIST, SEAL_OVERHEAD, seal};
 use indelible_format::secret::{SecretKey, chunk_list_key};
 
 use super::{RepositoryState, StateError, create_locked, failed, make_dir};
-use crate::generations::is_needed;
 pub use file::{ListFile, ListPart};
 use file::{ListedStream, Table};
 
@@ -121,14 +118,6 @@ pub struct ListWriter {
     table: Table,
 }
 
-/// A file of lists that has its name.
-struct Named {
-    path: PathBuf,
-    /// Number of its snapshot.
-    number: u64,
-    generation: u32,
-}
-
 impl ChunkLists {
     /// Begins the lists of a snapshot of this generation, and removes those of runs
     /// that died. `salt` is drawn for them.
@@ -164,56 +153,38 @@ impl ChunkLists {
 
     /// Removes files that nobody writes any more.
     fn remove_dead(&self) {
-        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()) {
+        for (path, number) in self.files() {
             let dead = || File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
-            if named(path.clone()).is_none() && dead() {
+            if number.is_none() && dead() {
                 let _ = fs::remove_file(&path);
             }
         }
     }
 
-    /// The files of committed snapshots, newest first.
-    fn files(&self) -> Vec<Named> {
+    /// The files there are, each with its snapshot's number if that is committed.
+    fn files(&self) -> Vec<(PathBuf, Option<u64>)> {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let mut files: Vec<Named> = entries.filter_map(|entry| named(entry.path())).collect();
-        files.sort_by_key(|file| std::cmp::Reverse(file.number));
-        files
+        let files = entries.map(|entry| {
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.parse().ok());
+            (entry.path(), number)
+        });
+        files.collect()
     }
 
     /// The newest lists that open, as an earlier snapshot left them.
     pub fn latest(&self) -> Option<ListFile> {
-        let mut files = self.files().into_iter();
-        files.find_map(|file| ListFile::open(&file.path, &self.gear).ok())
+        let mut files: Vec<(u64, PathBuf)> = self
+            .files()
+            .into_iter()
+            .filter_map(|(path, number)| Some((number?, path)))
+            .collect();
+        files.sort();
+        let newest_first = files.into_iter().rev();
+        newest_first
+            .map(|(_, path)| ListFile::open(&path, &self.gear))
+            .find_map(Result::ok)
     }
-
-    /// The lists of this generation and of all younger ones that are kept, each of
-    /// which a later one was made from, oldest first.
-    pub fn since(&self, generation: u32) -> Vec<ListFile> {
-        let mut found: Vec<ListFile> = Vec::new();
-        for file in self.files() {
-            // Of two with one number the newer counts, and none is younger than the
-            // newest.
-            let next = found.last().map_or(u32::MAX, ListFile::generation);
-            if file.generation < generation || file.generation >= next {
-                continue;
-            }
-            let opened = ListFile::open(&file.path, &self.gear).ok();
-            found.extend(opened.filter(|opened| opened.generation() == file.generation));
-        }
-        found.reverse();
-        found
-    }
-}
-
-/// What a file's name says of it, if it is one of a committed snapshot.
-fn named(path: PathBuf) -> Option<Named> {
-    let (number, generation) = path.file_name()?.to_str()?.split_once('-')?;
-    Some(Named {
-        number: number.parse().ok()?,
-        generation: generation.parse().ok()?,
-        path,
-    })
 }
 
 impl ListWriter {
@@ -297,13 +268,12 @@ impl ListWriter {
     }
 
     /// Gives the file its name: these are the lists of snapshot `number`. Older
-    /// ones go that no later snapshot will lean on.
+    /// ones go.
     ///
     /// # Errors
     ///
     /// [`StateError::Io`].
     pub fn commit(mut self, number: u64) -> Result<(), StateError> {
-        let generation = self.table.generation;
         let table = self.table.encode();
         if table.len() > TABLE_BYTES_MAX - SEAL_OVERHEAD {
             return self.discard();
@@ -312,16 +282,12 @@ impl ListWriter {
         self.write(&at.to_le_bytes())?;
         self.write(MAGIC)?;
         self.file.flush().map_err(failed("write", &self.path))?;
-        let name = self.lists.dir.join(format!("{number}-{generation}"));
+        let name = self.lists.dir.join(number.to_string());
         fs::rename(&self.path, &name).map_err(failed("rename into place", &self.path))?;
-        let mut seen = Vec::new();
-        for file in self.lists.files() {
-            let other = file.generation;
-            let needed = other <= generation && is_needed(other, generation);
-            if file.number < number && (!needed || seen.contains(&other)) {
-                let _ = fs::remove_file(file.path);
+        for (path, other) in self.lists.files() {
+            if other.is_some_and(|other| other < number) {
+                let _ = fs::remove_file(path);
             }
-            seen.push(other);
         }
         Ok(())
     }

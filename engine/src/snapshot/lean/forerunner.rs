@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, HashMap};
 use crate::state::{ListFile, ListPart, ListedChunk};
 
 /// Parts of the list that are in memory behind the place that was looked at last:
-/// 32,768 chunks, 8 GiB of usual ones.
-const PARTS_BEHIND: usize = 32;
+/// 65,536 chunks, 16 GiB of usual ones.
+const PARTS_BEHIND: usize = 64;
 /// And ahead of it.
-const PARTS_AHEAD: usize = 64;
+const PARTS_AHEAD: usize = 128;
 
 /// So far around its expected place a chunk is looked for whose anchor others have.
 const NEAR: u64 = 16;

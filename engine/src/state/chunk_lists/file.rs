@@ -178,7 +178,8 @@ impl ListFile {
         })
     }
 
-    /// How many lists of this NAME there were before, one leaning on the other.
+    /// How many snapshots there were before, each of which knew the list of the one
+    /// before it (see [`generations`](crate::generations)).
     pub fn generation(&self) -> u32 {
         self.table.generation
     }
