@@ -65,8 +65,8 @@ pub enum Bug {
     MemoryIgnored,
     /// A pack key's commitment is not checked.
     CommitmentUnchecked,
-    /// A delta may lean on anything.
-    BasisUnchecked,
+    /// A delta may lean on pages and nodes.
+    BaseClassUnchecked,
     /// What is wrong with a base is not held against what leans on it.
     BaseHarmForgotten,
     /// A chunk's associated data is empty.
@@ -117,7 +117,7 @@ pub fn planted(bug: Bug) -> bool {
 }
 
 #[cfg(feature = "planted-bugs")]
-const ALL: [Bug; 34] = [
+const ALL: [Bug; 36] = [
     Bug::FileUnsynced,
     Bug::DirectoryUnsynced,
     Bug::AnchorUnsynced,
@@ -144,7 +144,7 @@ const ALL: [Bug; 34] = [
     Bug::DistrustIgnored,
     Bug::MemoryIgnored,
     Bug::CommitmentUnchecked,
-    Bug::BasisUnchecked,
+    Bug::BaseClassUnchecked,
     Bug::BaseHarmForgotten,
     Bug::AssociatedDataDropped,
     Bug::ChunkIdUnchecked,

@@ -290,11 +290,9 @@ pub(crate) fn check(
 ) -> Result<(), BasisError> {
     let mut size_bytes = 0;
     for (base, found) in bases {
-        if planted(Bug::BasisUnchecked) && found.is_some() {
-            continue;
-        }
         let found = found.ok_or(BasisError::NoChunk { base })?;
-        if Class::from_byte(found.class) != Ok(Class::Data) {
+        let is_data = Class::from_byte(found.class) == Ok(Class::Data);
+        if !is_data && !planted(Bug::BaseClassUnchecked) {
             return Err(BasisError::NotData { base });
         }
         if found.depth >= depth {
