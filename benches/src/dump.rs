@@ -20,10 +20,12 @@ mod line;
 mod prng;
 mod rows;
 mod schema;
+mod series;
 
 pub use edit::{Edit, ParseEditError};
+pub use series::{Order, Series};
 
-use history::History;
+use history::{History, Row};
 use line::Line;
 use prng::{derive, permille_of};
 use rows::{BaseRows, RowWriter};
@@ -98,31 +100,12 @@ impl Dump {
     /// Those of the writer, as they come; what was written by then is the
     /// beginning of the dump.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<Summary> {
-        let mut line = Line::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
-        let writer = self.row_writer(&mut line);
-        let mut bytes = write_text(schema::HEAD, out)?;
-        let mut tables = Table::ALL.map(|table| TableSummary {
-            name: table.name(),
-            rows: 0,
-            bytes: 0,
-        });
-        for (table, summary) in Table::ALL.into_iter().zip(&mut tables) {
-            bytes += write_text(&table.start_of_rows(), out)?;
+        let writer = self.row_writer(&mut Line::with_capacity(PIECE_BYTES));
+        write_tables(&writer, out, |table, each| {
             let base = writer.base.of(table);
             let history = History::new(self.table_key(table), base, self.edit, self.night);
-            for row in history.rows() {
-                writer.write(table, &row, &mut line);
-                summary.rows += 1;
-                if line.as_bytes().len() >= PIECE_BYTES {
-                    summary.bytes += hand_over(&mut line, out)?;
-                }
-            }
-            summary.bytes += hand_over(&mut line, out)?;
-            bytes += summary.bytes + write_text(schema::END_OF_ROWS, out)?;
-        }
-        bytes += write_text(schema::TAIL, out)?;
-        out.flush()?;
-        Ok(Summary { tables, bytes })
+            history.rows().try_for_each(|row| each(&row))
+        })
     }
 
     fn table_key(&self, table: Table) -> u64 {
@@ -172,6 +155,37 @@ impl Dump {
         let rows = u128::from(bytes) * u128::from(sampled) / u128::from(length);
         u64::try_from(rows).map_or(1, |rows| rows.max(1))
     }
+}
+
+/// Writes a dump whose rows a visitor is shown, table by table, in their order.
+fn write_tables(
+    writer: &RowWriter,
+    out: &mut impl Write,
+    rows: impl Fn(Table, &mut dyn FnMut(&Row) -> io::Result<()>) -> io::Result<()>,
+) -> io::Result<Summary> {
+    let mut line = Line::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
+    let mut bytes = write_text(schema::HEAD, out)?;
+    let mut tables = Table::ALL.map(|table| TableSummary {
+        name: table.name(),
+        rows: 0,
+        bytes: 0,
+    });
+    for (table, summary) in Table::ALL.into_iter().zip(&mut tables) {
+        bytes += write_text(&table.start_of_rows(), out)?;
+        rows(table, &mut |row| {
+            writer.write(table, row, &mut line);
+            summary.rows += 1;
+            if line.as_bytes().len() >= PIECE_BYTES {
+                summary.bytes += hand_over(&mut line, out)?;
+            }
+            Ok(())
+        })?;
+        summary.bytes += hand_over(&mut line, out)?;
+        bytes += summary.bytes + write_text(schema::END_OF_ROWS, out)?;
+    }
+    bytes += write_text(schema::TAIL, out)?;
+    out.flush()?;
+    Ok(Summary { tables, bytes })
 }
 
 /// Writes the waiting rows and says how long they were.

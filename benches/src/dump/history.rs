@@ -38,6 +38,25 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// A row as that night inserted it; the first dump's rows come from night 0.
+    pub(super) fn born(table_key: u64, id: u64, night: u32) -> Self {
+        Self {
+            id,
+            key: derive(table_key, id),
+            born: night,
+            written: night,
+            changed: [0; MUTABLE_FIELDS],
+        }
+    }
+
+    /// Changes a field; one beyond the last means none but `updated_at`.
+    pub(super) fn update(&mut self, night: u32, field: usize) {
+        self.written = night;
+        if let Some(changed) = self.changed.get_mut(field) {
+            *changed = night;
+        }
+    }
+
     /// The numbers behind what never changes in this row.
     pub(super) fn rng(&self) -> SplitMix64 {
         SplitMix64::new(self.key)
@@ -140,13 +159,7 @@ impl History {
     /// The row at the last night, unless it was deleted by then.
     pub(super) fn row(&self, id: u64) -> Option<Row> {
         let born = self.born(id);
-        let mut row = Row {
-            id,
-            key: derive(self.table_key, id),
-            born,
-            written: born,
-            changed: [0; MUTABLE_FIELDS],
-        };
+        let mut row = Row::born(self.table_key, id, born);
         if matches!(self.edit, Edit::Appended { .. }) {
             return Some(row);
         }
@@ -154,12 +167,7 @@ impl History {
             match self.fate(id, night) {
                 Fate::Kept => {}
                 Fate::Deleted => return None,
-                Fate::Updated(field) => {
-                    row.written = night;
-                    if let Some(changed) = row.changed.get_mut(field) {
-                        *changed = night;
-                    }
-                }
+                Fate::Updated(field) => row.update(night, field),
             }
         }
         Some(row)

@@ -41,6 +41,16 @@ impl Table {
         }
     }
 
+    /// Which of a row's mutable fields are a few bytes long.
+    pub(super) const fn small_fields(self) -> [usize; 2] {
+        match self {
+            // The balance and the street; the status and the total.
+            Self::Customers | Self::Orders => [0, 1],
+            // The state and the attempts.
+            Self::Events => [0, 2],
+        }
+    }
+
     /// The comment and the command before its rows.
     pub(super) fn start_of_rows(self) -> String {
         let name = self.name();

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use indelible_benches::databases::Workload;
+
 fn compare() -> Command {
     Command::new(env!("CARGO_BIN_EXE_compare"))
 }
@@ -43,4 +45,17 @@ fn unknown_tools_are_refused() {
     );
     let left = dir.path().read_dir().expect("it is there").count();
     assert_eq!(left, 0, "what was made is gone");
+}
+
+/// Whoever lacks a database reads how it is had, and which there are.
+///
+/// Method: each workload, and the package that it takes, is in the help.
+#[test]
+fn help_says_how_databases_are_installed() {
+    let output = compare().arg("--help").output().expect("it runs");
+    let help = String::from_utf8_lossy(&output.stdout);
+    let names = Workload::ALL.into_iter().map(Workload::name);
+    for word in names.chain(["postgresql", "mariadb-server", "sqlite3"]) {
+        assert!(help.contains(word), "{word} is not in:\n{help}");
+    }
 }

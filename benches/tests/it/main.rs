@@ -5,3 +5,4 @@ mod dumpgen;
 mod edits;
 mod golden;
 mod parsed;
+mod series;

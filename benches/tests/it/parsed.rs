@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// Large enough that a share of 1 % is dozens of rows, small enough for a
 /// build without optimization.
-const SIZE_BYTES: u64 = 4_000_000;
+pub(crate) const SIZE_BYTES: u64 = 4_000_000;
 
 /// The bytes of a dump of the usual size.
 pub(crate) fn dump(edit: Edit, night: u32) -> Vec<u8> {
@@ -49,7 +49,11 @@ pub(crate) struct Parsed {
 
 impl Parsed {
     pub(crate) fn of(edit: Edit, night: u32) -> Self {
-        let text = String::from_utf8(dump(edit, night)).expect("dumps are UTF-8");
+        Self::read(dump(edit, night))
+    }
+
+    pub(crate) fn read(dump: Vec<u8>) -> Self {
+        let text = String::from_utf8(dump).expect("dumps are UTF-8");
         let mut parsed = Self {
             tables: Vec::new(),
             frame: Vec::new(),

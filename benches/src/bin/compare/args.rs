@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Parser;
+use indelible_benches::databases::Workload;
 use indelible_benches::parse_size;
 
 use crate::peers::PEERS;
@@ -17,6 +18,11 @@ use crate::peers::PEERS;
 #[derive(Parser)]
 #[command(name = "compare", version, after_help = how_to_install(), max_term_width = 100)]
 pub(crate) struct Arguments {
+    /// Which database, and what happens between its nights. All but `heap` take only
+    /// the steps that its nights differ in, and are written to a section of their own
+    #[arg(long, value_enum, default_value_t = Workload::Heap)]
+    pub(crate) workload: Workload,
+
     /// How many rounds
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) rounds: u16,
@@ -70,9 +76,11 @@ pub(crate) struct Arguments {
 
 /// How each peer, and what else is needed, is had.
 fn how_to_install() -> String {
-    let mut text = "The dumps are made by PostgreSQL (apt-get install postgresql), and the\n\
-                    baselines by zstd (apt-get install zstd). The tools:\n"
-        .to_owned();
+    let mut text =
+        "The dumps are made by PostgreSQL (apt-get install postgresql), MariaDB (mariadb-server)\n\
+                    and SQLite (sqlite3), whichever the workload takes, and the baselines by zstd\n\
+                    (apt-get install zstd). The tools:\n"
+            .to_owned();
     for peer in &PEERS {
         let _ = writeln!(text, "  {:<9} {}", peer.name, peer.install);
     }

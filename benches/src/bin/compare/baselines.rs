@@ -11,8 +11,10 @@ use std::thread;
 
 use anyhow::Context as _;
 
+use indelible_benches::programs::{in_path, said_version};
+
 use crate::measure::{self, Input, Output, Sample};
-use crate::tool::{Place, in_path, said_version};
+use crate::tool::Place;
 
 /// Bytes that a thread hashes at once.
 const HASHED_BYTES: u64 = 1 << 20;

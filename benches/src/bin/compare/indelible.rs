@@ -5,8 +5,10 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use indelible_benches::programs::said_version;
+
 use crate::measure;
-use crate::tool::{Job, PASSWORD, Place, Task, Tool, said_version};
+use crate::tool::{Job, PASSWORD, Place, Task, Tool};
 
 pub(crate) const NAME: &str = "indelible";
 

@@ -1,6 +1,6 @@
 //! Indelible beside other backup tools, on the same dumps in one run.
 //!
-//! `args` is what can be typed, `pgdata` makes the dumps, `round` runs the steps
+//! `args` is what can be typed, `nights` has the dumps, `round` runs the steps
 //! with each `tool` and `measure`s them, `report` tells and `page` keeps what
 //! came out. `memory` is a run of its own: one long stream, and how much memory
 //! it takes.
@@ -9,34 +9,32 @@
 mod args;
 mod baselines;
 mod indelible;
-mod machine;
-mod measure;
 mod memory;
-mod page;
+mod nights;
 mod peers;
-mod pgdata;
-mod postgres;
 mod report;
 mod results;
 mod round;
 mod step;
-mod table;
 mod tool;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser as _;
+use indelible_benches::databases::Workload;
+use indelible_benches::{machine, measure, page, table};
 use tempfile::TempDir;
 
 use args::Arguments;
 use indelible::Indelible;
+use nights::Nights;
 use report::Run;
 use results::Results;
-use round::{Nights, Round};
-use step::targets;
+use round::Round;
+use step::{Step, targets};
 use tool::Tool;
 
 /// Size of the dumps of a quick run, bytes.
@@ -63,7 +61,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let tools = tools(arguments)?;
     let nights = nights(arguments)?;
-    let bytes = fs::metadata(&nights.first)?.len();
+    let bytes = fs::metadata(nights.first())?.len();
     // Two repositories for each tool, of a dump that compresses by half at
     // least; the file itself, a restored one, and a compressed one.
     let kept = if arguments.keep.is_some() {
@@ -74,12 +72,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     machine::must_have_room(&work.dir, (tools.len() as u64 + 3) * bytes * kept)?;
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
     let load = machine::load();
+    let steps = Step::of(arguments.workload);
     let mut results = Results::default();
     for number in 0..rounds {
         eprintln!("round {} of {rounds}", number + 1);
         let dir = work.dir.join(format!("round-{number}"));
         fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        Round::new(&tools, &nights, usize::from(number), &dir)?.run(&mut results)?;
+        Round::new(&tools, &nights, &steps, usize::from(number), &dir)?.run(&mut results)?;
         if arguments.keep.is_none() {
             fs::remove_dir_all(&dir)?;
         }
@@ -151,13 +150,8 @@ fn tools(arguments: &Arguments) -> anyhow::Result<Vec<Box<dyn Tool>>> {
 
 /// The dumps that were given, or those that are made once and kept.
 fn nights(arguments: &Arguments) -> anyhow::Result<Nights> {
-    if let Some([first, second]) = arguments.data.as_deref() {
-        return Ok(Nights {
-            first: fs::canonicalize(first)
-                .with_context(|| format!("there is no dump {}", first.display()))?,
-            second: fs::canonicalize(second)
-                .with_context(|| format!("there is no dump {}", second.display()))?,
-        });
+    if let Some(dumps) = &arguments.data {
+        return Nights::given(dumps);
     }
     let dir = arguments
         .data_dir
@@ -168,7 +162,7 @@ fn nights(arguments: &Arguments) -> anyhow::Result<Nights> {
     } else {
         arguments.size
     };
-    pgdata::nights(&dir, size)
+    Nights::of(arguments.workload, &dir, size)
 }
 
 /// Prints the report, and writes it to the page after a full run.
@@ -182,9 +176,10 @@ fn tell(
     let run = Run {
         facts: facts(arguments, tools, nights, load)?,
         order: tools.iter().map(|tool| tool.name()).collect(),
+        workload: arguments.workload,
     };
     print!("{}", report::report(&run, results, false));
-    let missed = targets(results)
+    let missed = targets(arguments.workload, results)
         .iter()
         .filter(|target| target.reached() == Some(false))
         .count();
@@ -192,20 +187,20 @@ fn tell(
     let is_full = !arguments.quick && arguments.only.is_empty();
     let page = match &arguments.page {
         Some(page) => page.clone(),
-        None if is_full => default_page(),
+        None if is_full => page::usual(),
         None => return Ok(()),
     };
-    let text = format!(
-        "## Beside other tools\n\n{}",
-        report::report(&run, results, true)
-    );
-    page::put(&page, "compare", &text)?;
+    let (section, title) = match arguments.workload {
+        Workload::Heap => ("compare".to_owned(), "Beside other tools".to_owned()),
+        other => (
+            format!("compare-{}", other.name()),
+            format!("Beside other tools: {}", other.name()),
+        ),
+    };
+    let text = format!("## {title}\n\n{}", report::report(&run, results, true));
+    page::put(&page, &section, &text)?;
     println!("Written to {}.", page.display());
     Ok(())
-}
-
-fn default_page() -> PathBuf {
-    machine::workspace().join("benches").join("RESULTS.md")
 }
 
 fn facts(
@@ -214,11 +209,15 @@ fn facts(
     nights: &Nights,
     load: String,
 ) -> anyhow::Result<Vec<String>> {
-    let len = |path: &Path| fs::metadata(path).map(|data| data.len());
+    let lens = nights.all().iter().map(|dump| {
+        let len = fs::metadata(dump)?.len();
+        Ok(table::grouped(len))
+    });
+    let lens: Vec<String> = lens.collect::<anyhow::Result<_>>()?;
     let origin = if arguments.data.is_some() {
         "Dumps that were given".to_owned()
     } else {
-        pgdata::origin()?
+        arguments.workload.origin()?
     };
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
     let mut facts = vec![
@@ -230,9 +229,9 @@ fn facts(
         ),
         load,
         format!(
-            "{origin}: {} bytes, next night {}",
-            report::grouped(len(&nights.first)?),
-            report::grouped(len(&nights.second)?)
+            "{origin}: {} bytes, the following nights {}",
+            lens[0],
+            lens[1..].join(" and ")
         ),
         format!("rounds: {rounds}; medians, but the largest peak of memory"),
     ];

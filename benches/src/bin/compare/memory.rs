@@ -12,10 +12,9 @@ use indelible_benches::{Dump, Edit};
 use crate::args::Arguments;
 use crate::indelible::Indelible;
 use crate::measure::{self, Input, Output, Sample};
-use crate::report::grouped;
-use crate::table::Table;
+use crate::table::{Table, grouped};
 use crate::tool::{Place, Task, Tool as _};
-use crate::{default_page, machine, page};
+use crate::{machine, page};
 
 /// What the stream is stored as.
 const NAME: &str = "stream";
@@ -74,7 +73,7 @@ pub(crate) fn run(
         grouped(repository)
     );
     print!("{facts}{}", table.render(false));
-    let page = arguments.page.clone().unwrap_or_else(default_page);
+    let page = arguments.page.clone().unwrap_or_else(page::usual);
     let text = format!("## Memory\n\n{facts}{}", table.render(true));
     page::put(&page, "memory", &text)?;
     println!("Written to {}.", page.display());

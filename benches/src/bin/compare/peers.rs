@@ -8,8 +8,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use indelible_benches::programs::{in_path, said_version};
+
 use crate::measure;
-use crate::tool::{Job, PASSWORD, Place, Task, Tool, in_path, said_version};
+use crate::tool::{Job, PASSWORD, Place, Task, Tool};
 
 /// A peer, whether it is installed or not.
 pub(crate) struct Peer {

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{Results, Row};
-use crate::step::{Bound, Step, Target, targets};
-use crate::table::Table;
+use indelible_benches::databases::Workload;
+
+use crate::results::{Results, Row, as_f64};
+use crate::step::{Bound, PATCH, Step, Target, targets};
+use crate::table::{Table, grouped};
 
 /// CPU time from which ratios of it are told, seconds.
 const CPU_SECONDS_TOLD: f64 = 0.1;
@@ -15,6 +17,7 @@ pub(crate) struct Run {
     pub(crate) facts: Vec<String>,
     /// Names of the tools, in the order of the tables.
     pub(crate) order: Vec<&'static str>,
+    pub(crate) workload: Workload,
 }
 
 /// The whole report.
@@ -30,14 +33,14 @@ pub(crate) fn report(run: &Run, results: &Results, markdown: bool) -> String {
         }
         let mark = if markdown { "### " } else { "" };
         let _ = writeln!(text, "\n{mark}{}\n", step.title());
-        text.push_str(&step_table(&rows, results.indelible_wall(step)).render(markdown));
+        text.push_str(&step_table(&rows, step, results).render(markdown));
         if let Some(line) = beside_fastest(step, results) {
             let _ = writeln!(text, "\n{line}");
         }
     }
     let mark = if markdown { "### " } else { "" };
     let _ = writeln!(text, "\n{mark}Targets\n");
-    text.push_str(&target_table(&targets(results)).render(markdown));
+    text.push_str(&target_table(&targets(run.workload, results)).render(markdown));
     text
 }
 
@@ -61,25 +64,41 @@ fn beside_fastest(step: Step, results: &Results) -> Option<String> {
     Some(line)
 }
 
-fn step_table(rows: &[&Row], own: Option<f64>) -> Table {
-    let mut table = Table::new(&[
+fn step_table(rows: &[&Row], step: Step, results: &Results) -> Table {
+    let mut head = vec![
         "tool",
         "wall s",
         "of Indelible",
         "CPU s",
         "peak MiB",
         "added bytes",
-    ]);
+    ];
+    let times = |of: Option<f64>, one: Option<f64>| match (of, one) {
+        (Some(of), Some(one)) => format!("{:.2}x", of / one),
+        _ => "-".to_owned(),
+    };
+    let own = results.indelible_wall(step);
+    let is_night = step.night().is_some();
+    if is_night {
+        head.extend(["of patch-from", "of Indelible"]);
+    }
+    let mut table = Table::new(&head);
     for row in rows {
         let wall = row.wall();
-        table.add(vec![
+        let mut cells = vec![
             row.who.name().to_owned(),
             format!("{wall:.3}"),
-            own.map_or("-".to_owned(), |own| format!("{:.2}x", wall / own)),
+            times(Some(wall), own),
             format!("{:.2}", row.cpu()),
             format!("{:.0}", row.peak_mib()),
             row.added().map_or("-".to_owned(), grouped),
-        ]);
+        ];
+        if is_night {
+            let added = row.added().map(as_f64);
+            cells.push(times(added, results.added(step, PATCH)));
+            cells.push(times(added, results.indelible_added(step)));
+        }
+        table.add(cells);
     }
     table
 }
@@ -108,17 +127,4 @@ fn target_table(targets: &[Target]) -> Table {
         ]);
     }
     table
-}
-
-/// Whole bytes, with commas between thousands.
-pub(crate) fn grouped(bytes: u64) -> String {
-    let digits = bytes.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -112,7 +112,12 @@ impl Results {
     }
 
     pub(crate) fn indelible_added(&self, step: Step) -> Option<f64> {
-        self.indelible(step)?.added().map(as_f64)
+        self.added(step, NAME)
+    }
+
+    /// What somebody added, bytes.
+    pub(crate) fn added(&self, step: Step, name: &str) -> Option<f64> {
+        self.row(step, name)?.added().map(as_f64)
     }
 
     /// The largest peak of all steps, MiB.
@@ -149,7 +154,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53 bytes")]
-fn as_f64(bytes: u64) -> f64 {
+pub(crate) fn as_f64(bytes: u64) -> f64 {
     bytes as f64
 }
 

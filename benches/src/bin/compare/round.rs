@@ -11,6 +11,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::baselines;
 use crate::measure::{self, Input, Output, Sample};
+use crate::nights::Nights;
 use crate::results::{Results, Who};
 use crate::step::{HASH, PATCH, Step, ZSTD};
 use crate::tool::{Place, Task, Tool};
@@ -21,17 +22,12 @@ const SMALL_BYTES: usize = 1_000_000;
 /// What a stream is stored as.
 const STREAM_NAME: &str = "stream.sql";
 
-/// Two nights of one database.
-pub(crate) struct Nights {
-    pub(crate) first: PathBuf,
-    pub(crate) second: PathBuf,
-}
-
 /// A round about to be run in a directory of its own.
 pub(crate) struct Round<'a> {
     /// At least one.
     tools: &'a [Box<dyn Tool>],
     nights: &'a Nights,
+    steps: &'a [Step],
     /// Which round it is, from 0.
     number: usize,
     dir: &'a Path,
@@ -47,17 +43,19 @@ impl<'a> Round<'a> {
     pub(crate) fn new(
         tools: &'a [Box<dyn Tool>],
         nights: &'a Nights,
+        steps: &'a [Step],
         number: usize,
         dir: &'a Path,
     ) -> anyhow::Result<Self> {
         let sources = dir.join("sources");
         fs::create_dir(&sources).with_context(|| format!("cannot make {}", sources.display()))?;
         let small = sources.join("small.sql");
-        let end = fs::metadata(&nights.first)?.len();
-        baselines::copy_part(&nights.first, end / 2, SMALL_BYTES, &small)?;
+        let end = fs::metadata(nights.first())?.len();
+        baselines::copy_part(nights.first(), end / 2, SMALL_BYTES, &small)?;
         Ok(Self {
             tools,
             nights,
+            steps,
             number,
             dir,
             source: sources.join("dump.sql"),
@@ -79,7 +77,7 @@ impl<'a> Round<'a> {
                     .with_context(|| format!("{} can't make a repository", tool.name()))?;
             }
         }
-        for step in Step::ALL {
+        for &step in self.steps {
             self.lay_out(step)?;
             for tool in &order {
                 let sample = self
@@ -106,9 +104,11 @@ impl<'a> Round<'a> {
     fn lay_out(&self, step: Step) -> anyhow::Result<()> {
         let version = match step {
             // Written anew, so that no tool may pass over it by its times.
-            Step::FirstFile | Step::UnchangedFile => &self.nights.first,
-            Step::NextNight => &self.nights.second,
-            _ => return Ok(()),
+            Step::FirstFile | Step::UnchangedFile => Some(self.nights.first()),
+            _ => step.night().and_then(|night| self.nights.get(night)),
+        };
+        let Some(version) = version else {
+            return Ok(());
         };
         fs::copy(version, &self.source)
             .with_context(|| format!("cannot write {}", self.source.display()))?;
@@ -120,9 +120,11 @@ impl<'a> Round<'a> {
         let place = self.place(tool, if is_stream { "streams" } else { "files" })?;
         let into = place.file("restored");
         let file = &self.source;
-        let label = step.label();
+        let label = step.label(self.nights.all().len());
         let task = match step {
-            Step::FirstFile | Step::UnchangedFile | Step::NextNight => Task::Store { file, label },
+            Step::FirstFile | Step::UnchangedFile | Step::NextNight | Step::NightAfter => {
+                Task::Store { file, label }
+            }
             Step::SmallFile => Task::Store {
                 file: &self.small,
                 label,
@@ -131,7 +133,7 @@ impl<'a> Round<'a> {
                 name: STREAM_NAME,
                 label,
             },
-            Step::RestoreFile => Task::Restore {
+            Step::RestoreFirst | Step::RestoreFile => Task::Restore {
                 file,
                 label,
                 into: &into,
@@ -140,20 +142,25 @@ impl<'a> Round<'a> {
             Step::Verify => Task::Verify,
             Step::List => Task::List,
         };
-        if step == Step::RestoreFile {
+        let restored = match step {
+            Step::RestoreFirst => Some(self.nights.first()),
+            Step::RestoreFile => Some(self.nights.last()),
+            _ => None,
+        };
+        if restored.is_some() {
             fs::create_dir(&into)?;
         }
         let Some(job) = tool.job(&place, &task) else {
             return Ok(None);
         };
         let input = if is_stream {
-            Input::File(&self.nights.first)
+            Input::File(self.nights.first())
         } else {
             Input::Nothing
         };
         let output = match job.into_file {
             Some(path) => Output::File(path),
-            None if step == Step::RestoreStdout => Output::Equals(&self.nights.second),
+            None if step == Step::RestoreStdout => Output::Equals(self.nights.last()),
             None => Output::Logged,
         };
         let before = measure::tree_bytes(&place.repository())?;
@@ -162,8 +169,8 @@ impl<'a> Round<'a> {
             let after = measure::tree_bytes(&place.repository())?;
             sample.added = Some(after.saturating_sub(before));
         }
-        if step == Step::RestoreFile {
-            check_restored(&into, &self.nights.second)?;
+        if let Some(expected) = restored {
+            check_restored(&into, expected)?;
             fs::remove_dir_all(&into)?;
         }
         Ok(Some(sample))
@@ -172,18 +179,22 @@ impl<'a> Round<'a> {
     /// What bounds a step, measured beside it.
     fn baseline(&self, step: Step) -> anyhow::Result<Option<(&'static str, Sample)>> {
         let place = Place::new(self.dir.join("baselines"))?;
-        let Nights { first, second } = self.nights;
-        let sample = match step {
-            Step::FirstFile => (ZSTD, baselines::zstd(&place, first)?),
-            Step::UnchangedFile => (HASH, baselines::hash(&place, first)?),
-            Step::NextNight => (PATCH, baselines::patch(&place, first, second)?),
+        let first = self.nights.first();
+        let night = step.night().unwrap_or_default();
+        let before = night
+            .checked_sub(1)
+            .and_then(|night| self.nights.get(night));
+        let sample = match (step, before, self.nights.get(night)) {
+            (Step::FirstFile, ..) => (ZSTD, baselines::zstd(&place, first)?),
+            (Step::UnchangedFile, ..) => (HASH, baselines::hash(&place, first)?),
+            (_, Some(before), Some(tonight)) => (PATCH, baselines::patch(&place, before, tonight)?),
             _ => return Ok(None),
         };
         Ok(Some(sample))
     }
 }
 
-/// Fails unless one file was restored, and is what was stored last.
+/// Fails unless one file was restored, and is what was stored.
 fn check_restored(into: &Path, expected: &Path) -> anyhow::Result<()> {
     let restored = measure::files_below(into)?;
     ensure!(

@@ -8,13 +8,13 @@ use std::thread;
 use anyhow::{Context as _, ensure};
 
 /// The root of the workspace that this program was built from.
-pub(crate) fn workspace() -> PathBuf {
+pub fn workspace() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().expect("a member has a root").to_owned()
 }
 
 /// The machine in one line.
-pub(crate) fn machine() -> String {
+pub fn machine() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let model = field(&cpuinfo, "model name").unwrap_or("an unknown processor");
@@ -33,20 +33,20 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// How busy the machine is: processes that ran or waited in the last minute.
-pub(crate) fn load() -> String {
+pub fn load() -> String {
     let loadavg = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let last_minute = loadavg.split(' ').next().unwrap_or_default();
     format!("load average {last_minute} when it began; wall times count from an idle machine only")
 }
 
 /// The day, in UTC.
-pub(crate) fn today() -> String {
+pub fn today() -> String {
     let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
     now.date().to_string()
 }
 
 /// The commit, and whether files differ from it.
-pub(crate) fn commit() -> String {
+pub fn commit() -> String {
     let described = Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=12"])
         .args(["--exclude", "*"])
@@ -61,7 +61,11 @@ pub(crate) fn commit() -> String {
 }
 
 /// Builds the program with optimisations, beside this one.
-pub(crate) fn build_indelible() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+///
+/// If it can't be built.
+pub fn build_indelible() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let target = own
         .ancestors()
@@ -79,7 +83,11 @@ pub(crate) fn build_indelible() -> anyhow::Result<PathBuf> {
 }
 
 /// Fails unless a directory's disk has so much room.
-pub(crate) fn must_have_room(dir: &Path, bytes: u64) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// If it has less, or does not say.
+pub fn must_have_room(dir: &Path, bytes: u64) -> anyhow::Result<()> {
     let disk = rustix::fs::statvfs(dir)
         .with_context(|| format!("cannot ask how full {} is", dir.display()))?;
     let free = disk.f_bavail * disk.f_frsize;

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 /// A heading and rows of as many cells; the first column is words, the others
 /// are figures.
-pub(crate) struct Table {
+pub struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(crate) fn new(head: &[&str]) -> Self {
+    /// A table of no rows with this heading.
+    pub fn new(head: &[&str]) -> Self {
         Self {
             head: head.iter().map(|&cell| cell.to_owned()).collect(),
             rows: Vec::new(),
@@ -18,13 +19,13 @@ impl Table {
     }
 
     /// Adds a row with as many cells as the heading has.
-    pub(crate) fn add(&mut self, row: Vec<String>) {
+    pub fn add(&mut self, row: Vec<String>) {
         assert_eq!(row.len(), self.head.len(), "a row fills the columns");
         self.rows.push(row);
     }
 
     /// Both forms have their columns aligned; Markdown has bars between them.
-    pub(crate) fn render(&self, markdown: bool) -> String {
+    pub fn render(&self, markdown: bool) -> String {
         let widths: Vec<usize> = (0..self.head.len())
             .map(|column| {
                 let cells = self.all_rows().map(|row| row[column].chars().count());
@@ -60,4 +61,17 @@ impl Table {
     fn all_rows(&self) -> impl Iterator<Item = &Vec<String>> {
         std::iter::once(&self.head).chain(&self.rows)
     }
+}
+
+/// Whole bytes, with commas between thousands.
+pub fn grouped(bytes: u64) -> String {
+    let digits = bytes.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

@@ -4,18 +4,18 @@
 //! PostgreSQL refuses to run as root, so root runs it as `nobody`. Nothing that
 //! it holds matters, so it waits for no disk.
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::thread::{self, JoinHandle};
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail, ensure};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use anyhow::Context as _;
+use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 
-use crate::tool::said_version;
+use super::daemon::{Daemon, feed, print_to, succeed};
+use crate::programs::said_version;
 
 /// `nobody` and `nogroup` on Debian.
 const NOBODY: u32 = 65_534;
@@ -37,16 +37,16 @@ const SETTINGS: [&str; 8] = [
 ];
 
 /// A running server. Dropping it stops it.
-pub(crate) struct Server {
+pub(super) struct Server {
+    // Stopped before its directory goes.
+    _daemon: Daemon,
     dir: TempDir,
     programs: PathBuf,
-    child: Child,
-    log: Option<JoinHandle<()>>,
 }
 
 impl Server {
     /// Makes a cluster and starts it.
-    pub(crate) fn start() -> anyhow::Result<Self> {
+    pub(super) fn start() -> anyhow::Result<Self> {
         let programs = programs()?;
         let dir = TempDir::with_prefix("pg-").context("cannot make a temporary directory")?;
         if geteuid().is_root() {
@@ -63,20 +63,13 @@ impl Server {
             server.args(["-c", setting]);
         }
         server.arg("-k").arg(dir.path()).arg("-D").arg(&cluster);
-        let mut child = server
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot run {server:?}"))?;
-        let stderr = child.stderr.take().expect("it was piped");
-        let mut server = Self {
+        // Fast shutdown: open sessions are ended.
+        let daemon = Daemon::start(server, "ready to accept connections", Signal::INT)?;
+        Ok(Self {
+            _daemon: daemon,
             dir,
             programs,
-            child,
-            log: None,
-        };
-        server.log = Some(await_readiness(stderr)?);
-        Ok(server)
+        })
     }
 
     /// A program of PostgreSQL's that finds the server by its environment.
@@ -91,27 +84,23 @@ impl Server {
     }
 
     /// Gives psql what a writer writes.
-    pub(crate) fn load(
+    pub(super) fn load(
         &self,
         write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut psql = self.client("psql");
         psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]);
         psql.args(["--output=/dev/null", "--file=-"]);
-        let mut child = psql
-            .stdin(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot run {psql:?}"))?;
-        let mut stdin = child.stdin.take().expect("it was piped");
-        let written = write(&mut stdin);
-        drop(stdin);
-        let status = child.wait()?;
-        ensure!(status.success(), "psql: {status}");
-        written
+        feed(psql, write)
+    }
+
+    /// Runs pgbench, which fills tables or changes them.
+    pub(super) fn pgbench(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        succeed(self.client("pgbench").args(arguments).stdout(Stdio::null()))
     }
 
     /// Writes a plain dump to a file. Dumps of the same data are the same bytes.
-    pub(crate) fn dump(&self, out: &Path) -> anyhow::Result<()> {
+    pub(super) fn dump(&self, out: &Path) -> anyhow::Result<()> {
         let mut dump = self.client("pg_dump");
         dump.args(["--format=plain", "--no-owner"]);
         let help = self.client("pg_dump").arg("--help").output()?.stdout;
@@ -119,38 +108,13 @@ impl Server {
         if String::from_utf8_lossy(&help).contains("--restrict-key") {
             dump.arg("--restrict-key=indelible");
         }
-        let file = File::create(out).with_context(|| format!("cannot create {}", out.display()))?;
-        succeed(dump.stdout(file))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Fast shutdown: open sessions are ended.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
-        let _ = self.child.wait();
-        if let Some(log) = self.log.take() {
-            let _ = log.join();
-        }
+        print_to(&mut dump, out)
     }
 }
 
 /// What `pg_dump` says of itself.
-pub(crate) fn version() -> anyhow::Result<String> {
+pub(super) fn version() -> anyhow::Result<String> {
     said_version(&programs()?.join("pg_dump"), "--version")
-}
-
-fn succeed(command: &mut Command) -> anyhow::Result<()> {
-    let output = command
-        .stderr(Stdio::piped())
-        .spawn()
-        .and_then(Child::wait_with_output)
-        .with_context(|| format!("cannot run {command:?}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?}: {}\n{said}", output.status);
-    }
-    Ok(())
 }
 
 /// Where all of PostgreSQL's programs are: in a directory of `PATH`, or where
@@ -169,7 +133,7 @@ fn programs() -> anyhow::Result<PathBuf> {
     of_releases.sort();
     let of_releases = of_releases.into_iter().rev().map(|(_, dir)| dir);
     let mut dirs = in_path.into_iter().chain(of_releases);
-    let needed = ["initdb", "postgres", "psql", "pg_dump"];
+    let needed = ["initdb", "postgres", "psql", "pg_dump", "pgbench"];
     dirs.find(|dir| needed.iter().all(|name| dir.join(name).is_file()))
         .context("PostgreSQL is missing: apt-get install postgresql, or give --data")
 }
@@ -187,18 +151,4 @@ fn unprivileged(program: &Path, dir: &Path) -> Command {
     };
     command.current_dir(dir).env("LC_ALL", "C");
     command
-}
-
-/// Reads the server's log until it accepts connections, and lets a thread read
-/// the rest, so that the server never waits for a reader.
-fn await_readiness(stderr: ChildStderr) -> anyhow::Result<JoinHandle<()>> {
-    let mut log = BufReader::new(stderr);
-    let mut seen = String::new();
-    while !seen.contains("ready to accept connections") {
-        ensure!(log.read_line(&mut seen)? > 0, "no server starts:\n{seen}");
-    }
-    Ok(thread::spawn(move || {
-        let mut rest = Vec::new();
-        let _ = log.read_to_end(&mut rest);
-    }))
 }

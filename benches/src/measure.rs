@@ -26,22 +26,22 @@ const SAID_BYTES: usize = 2_000;
 
 /// What a command took.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// From its start to its end, seconds.
-    pub(crate) wall: f64,
+    pub wall: f64,
     /// User and system time of the whole process tree, seconds.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
     /// The largest resident set of any process in it, bytes.
-    pub(crate) peak: u64,
+    pub peak: u64,
     /// How much longer the files of its repository became, bytes.
-    pub(crate) added: Option<u64>,
+    pub added: Option<u64>,
 }
 
 /// A writer of standard input, which says how many bytes it wrote.
-pub(crate) type Feed<'a> = dyn Fn(&mut dyn io::Write) -> io::Result<u64> + Send + Sync + 'a;
+pub type Feed<'a> = dyn Fn(&mut dyn io::Write) -> io::Result<u64> + Send + Sync + 'a;
 
 /// What a command is given.
-pub(crate) enum Input<'a> {
+pub enum Input<'a> {
     /// An empty standard input.
     Nothing,
     /// A file's bytes through a pipe.
@@ -51,7 +51,7 @@ pub(crate) enum Input<'a> {
 }
 
 /// What becomes of what a command prints.
-pub(crate) enum Output<'a> {
+pub enum Output<'a> {
     /// It is kept in the log, to be shown if the command fails.
     Logged,
     /// It becomes a file.
@@ -63,7 +63,12 @@ pub(crate) enum Output<'a> {
 }
 
 /// Runs a command that must succeed.
-pub(crate) fn run(
+///
+/// # Errors
+///
+/// If it can't be run or fails, with what it said; if its input was not read, or its
+/// output is not what it must be.
+pub fn run(
     mut command: Command,
     input: &Input<'_>,
     output: Output<'_>,
@@ -112,7 +117,11 @@ pub(crate) fn run(
 }
 
 /// Runs a command that is not measured and must succeed.
-pub(crate) fn prepare(command: Command, log: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// If it can't be run or fails, with what it said.
+pub fn prepare(command: Command, log: &Path) -> anyhow::Result<()> {
     run(command, &Input::Nothing, Output::Logged, log).map(|_| ())
 }
 
@@ -183,14 +192,22 @@ fn must_equal(from: &mut dyn Read, path: &Path) -> anyhow::Result<()> {
 }
 
 /// Fails unless two files hold the same bytes.
-pub(crate) fn files_must_equal(restored: &Path, path: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// If they do not, or can't be read.
+pub fn files_must_equal(restored: &Path, path: &Path) -> anyhow::Result<()> {
     let mut file = File::open(restored)
         .with_context(|| format!("nothing was restored to {}", restored.display()))?;
     must_equal(&mut file, path).with_context(|| restored.display().to_string())
 }
 
 /// Length of all files below a directory, bytes.
-pub(crate) fn tree_bytes(dir: &Path) -> anyhow::Result<u64> {
+///
+/// # Errors
+///
+/// If it can't be read.
+pub fn tree_bytes(dir: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for file in files_below(dir)? {
         bytes += fs::symlink_metadata(&file)?.len();
@@ -199,7 +216,11 @@ pub(crate) fn tree_bytes(dir: &Path) -> anyhow::Result<u64> {
 }
 
 /// All files below a directory.
-pub(crate) fn files_below(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+///
+/// # Errors
+///
+/// If it can't be read.
+pub fn files_below(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let (mut files, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(dir) = dirs.pop() {
         let entries =

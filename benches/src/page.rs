@@ -3,19 +3,25 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-const HEADING: &str =
-    "# Results\n\nWritten by `benches/compare`; text outside of the markers stays.\n";
+use crate::machine;
+
+const HEADING: &str = "# Results\n\nWritten by `benches/compare`, `benches/nights` and `benches/sizes`; text outside of\nthe markers stays.\n";
+
+/// The page that is part of the sources.
+pub fn usual() -> PathBuf {
+    machine::workspace().join("benches").join("RESULTS.md")
+}
 
 /// Replaces a section of a page, or adds it at the end.
 ///
 /// # Errors
 ///
 /// If the page can't be read or written, or has only one of the markers.
-pub(crate) fn put(page: &Path, section: &str, text: &str) -> anyhow::Result<()> {
+pub fn put(page: &Path, section: &str, text: &str) -> anyhow::Result<()> {
     let old = match fs::read_to_string(page) {
         Ok(old) => old,
         Err(error) if error.kind() == io::ErrorKind::NotFound => HEADING.to_owned(),
