@@ -145,15 +145,52 @@ impl Workload {
     }
 }
 
-/// A made-up shop whose nights are computed, which is faster than any server.
-pub struct Simulated(Series);
+/// A database that many nights are taken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Nightly {
+    /// A shop in a heap: 1 % of its rows updated, 1 % inserted, 0.5 % deleted
+    Heap,
+    /// A shop in the order of its keys: small fields of 1 % of its rows updated
+    Inplace,
+    /// The same in MariaDB
+    Mariadb,
+    /// The same in SQLite
+    Sqlite,
+    /// pgbench's database in PostgreSQL, with 20,000 transactions a night on 1 GB
+    Pgbench,
+}
 
-impl Simulated {
-    /// The shop on its first evening.
-    pub fn new(size_bytes: u64, order: Order) -> Self {
-        Self(Series::new(SEED, size_bytes, order))
+impl Nightly {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Heap => "heap",
+            Self::Inplace => "inplace",
+            Self::Mariadb => Workload::Mariadb.name(),
+            Self::Sqlite => Workload::Sqlite.name(),
+            Self::Pgbench => Workload::Pgbench.name(),
+        }
+    }
+
+    /// Makes the database: that of a real server, or a simulated one where that is
+    /// enough.
+    ///
+    /// # Errors
+    ///
+    /// If what it takes is not installed, or fails.
+    pub fn start(self, size_bytes: u64) -> anyhow::Result<Box<dyn Database>> {
+        Ok(match self {
+            Self::Heap => Box::new(Simulated(Series::new(SEED, size_bytes, Order::Heap))),
+            Self::Inplace => Box::new(Simulated(Series::new(SEED, size_bytes, Order::InPlace))),
+            Self::Mariadb => Workload::Mariadb.start(size_bytes)?,
+            Self::Sqlite => Workload::Sqlite.start(size_bytes)?,
+            Self::Pgbench => Workload::Pgbench.start(size_bytes)?,
+        })
     }
 }
+
+/// A made-up shop whose nights are computed, which is faster than any server.
+struct Simulated(Series);
 
 impl Database for Simulated {
     fn dump(&mut self, out: &Path) -> anyhow::Result<()> {

@@ -6,17 +6,20 @@
 //! plain `pg_dump` on every machine and in every release, and an [`Edit`] gives
 //! the dumps of the nights that follow; a [`Series`] is many of them. The other modules
 //! are what the benches share: [`databases`] of real servers, what a command took
-//! ([`measure`]), and where that is told ([`table`], [`page`]).
+//! ([`measure`]), or a run of the engine itself ([`lab`]), and where that is told
+//! ([`table`], [`page`]).
 #![forbid(unsafe_code)]
 
 pub mod databases;
 mod dump;
+pub mod lab;
 pub mod machine;
 pub mod measure;
 pub mod page;
 pub mod programs;
 mod size;
 pub mod table;
+pub mod zstd;
 
 pub use dump::{Dump, Edit, Order, ParseEditError, Series, Summary, TableSummary};
 pub use size::{ParseSizeError, parse_size};

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use indelible_benches::measure::cpu_ms;
 use indelible_engine::env::{Clock as _, Env, SystemClock};
 use indelible_engine::index::{CountedPack, DomainDirectories, Index};
 use indelible_engine::keys::NewRepository;
@@ -275,18 +276,6 @@ impl std::fmt::Display for Took {
 /// The id of the chunk with this number.
 fn made_up(number: u64) -> ChunkId {
     ChunkId(*blake3::hash(&number.to_le_bytes()).as_bytes())
-}
-
-/// Processor time of this process so far: user and system, in ticks of 10 ms.
-fn cpu_ms() -> u64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name, which may hold anything, ends with the last parenthesis.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    ticks
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum::<u64>()
-        * 10
 }
 
 /// The most memory that this process had resident, bytes.

@@ -1,5 +1,5 @@
-//! What bounds a tool on this machine: hashing and compression alone, run as
-//! processes of their own and measured like the tools.
+//! What bounds a tool on this machine: hashing alone, run as a process of its own and
+//! measured like the tools.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::Context as _;
-
-use indelible_benches::programs::{in_path, said_version};
 
 use crate::measure::{self, Input, Output, Sample};
 use crate::tool::Place;
@@ -24,29 +22,6 @@ const THREADS: usize = 2;
 
 /// The argument that makes this program hash a file and end.
 pub(crate) const HASH_ARGUMENT: &str = "--hash-file";
-
-/// Compresses with two threads, at the level that everybody uses here.
-pub(crate) fn zstd(place: &Place, file: &Path) -> anyhow::Result<Sample> {
-    compress(place, &["-T2", "-3"], file)
-}
-
-/// Compresses what the second night has over the first.
-pub(crate) fn patch(place: &Place, first: &Path, second: &Path) -> anyhow::Result<Sample> {
-    let from = format!("--patch-from={}", first.display());
-    compress(place, &["-1", "--long=30", &from], second)
-}
-
-fn compress(place: &Place, arguments: &[&str], file: &Path) -> anyhow::Result<Sample> {
-    let program = in_path("zstd").context("zstd is missing: apt-get install zstd")?;
-    let out = place.file("out.zst");
-    let mut command = place.command(&program);
-    command.args(["--quiet", "--force"]).args(arguments);
-    command.arg(file).arg("-o").arg(&out);
-    let mut sample = measure::run(command, &Input::Nothing, Output::Logged, &place.log())?;
-    sample.added = Some(fs::metadata(&out)?.len());
-    fs::remove_file(&out)?;
-    Ok(sample)
-}
 
 /// Hashes a file with two threads.
 pub(crate) fn hash(place: &Place, file: &Path) -> anyhow::Result<Sample> {
@@ -96,10 +71,4 @@ pub(crate) fn copy_part(from: &Path, at: u64, len: usize, to: &Path) -> anyhow::
     let mut part = Vec::new();
     file.take(len as u64).read_to_end(&mut part)?;
     fs::write(to, part).with_context(|| format!("cannot write {}", to.display()))
-}
-
-/// What zstd says of itself.
-pub(crate) fn zstd_version() -> anyhow::Result<String> {
-    let program = in_path("zstd").context("zstd is missing: apt-get install zstd")?;
-    said_version(&program, "--version")
 }

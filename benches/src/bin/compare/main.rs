@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser as _;
 use indelible_benches::databases::Workload;
-use indelible_benches::{machine, measure, page, table};
+use indelible_benches::{machine, measure, page, table, zstd};
 use tempfile::TempDir;
 
 use args::Arguments;
@@ -240,6 +240,6 @@ fn facts(
             .iter()
             .map(|tool| format!("{}: {}", tool.name(), tool.version())),
     );
-    facts.push(baselines::zstd_version()?);
+    facts.push(zstd::version()?);
     Ok(facts)
 }

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use indelible_benches::databases::Workload;
+use indelible_benches::zstd::PATCH;
 
 use crate::results::{Results, Row, as_f64};
-use crate::step::{Bound, PATCH, Step, Target, targets};
+use crate::step::{Bound, Step, Target, targets};
 use crate::table::{Table, grouped};
 
 /// CPU time from which ratios of it are told, seconds.

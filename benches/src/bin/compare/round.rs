@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
+use indelible_benches::zstd::{self, PATCH};
+
 use crate::baselines;
 use crate::measure::{self, Input, Output, Sample};
 use crate::nights::Nights;
 use crate::results::{Results, Who};
-use crate::step::{HASH, PATCH, Step, ZSTD};
+use crate::step::{HASH, Step, ZSTD};
 use crate::tool::{Place, Task, Tool};
 
 /// Bytes of the small file.
@@ -178,16 +180,17 @@ impl<'a> Round<'a> {
 
     /// What bounds a step, measured beside it.
     fn baseline(&self, step: Step) -> anyhow::Result<Option<(&'static str, Sample)>> {
-        let place = Place::new(self.dir.join("baselines"))?;
+        let dir = self.dir.join("baselines");
+        let place = Place::new(dir.clone())?;
         let first = self.nights.first();
         let night = step.night().unwrap_or_default();
         let before = night
             .checked_sub(1)
             .and_then(|night| self.nights.get(night));
         let sample = match (step, before, self.nights.get(night)) {
-            (Step::FirstFile, ..) => (ZSTD, baselines::zstd(&place, first)?),
+            (Step::FirstFile, ..) => (ZSTD, zstd::compress(&["-T2", "-3"], first, &dir)?),
             (Step::UnchangedFile, ..) => (HASH, baselines::hash(&place, first)?),
-            (_, Some(before), Some(tonight)) => (PATCH, baselines::patch(&place, before, tonight)?),
+            (_, Some(before), Some(tonight)) => (PATCH, zstd::patch(before, tonight, &dir)?),
             _ => return Ok(None),
         };
         Ok(Some(sample))

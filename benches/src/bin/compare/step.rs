@@ -2,6 +2,7 @@
 //! Indelible shall reach in each.
 
 use indelible_benches::databases::Workload;
+use indelible_benches::zstd::PATCH;
 
 use crate::results::{Results, Row};
 
@@ -106,7 +107,6 @@ impl Step {
 /// Each baseline, by the name of its row.
 pub(crate) const ZSTD: &str = "zstd -T2 -3";
 pub(crate) const HASH: &str = "BLAKE3, 2 threads";
-pub(crate) const PATCH: &str = "zstd -1 --long=30 --patch-from";
 
 /// The largest peak of memory in any step, MiB.
 const PEAK_MIB_MAX: f64 = 256.0;
