@@ -139,6 +139,7 @@ impl Lab {
                 rights,
                 facts: GrantFacts::new("host", vec![every_name]).expect("it is short"),
                 expires_ms: None,
+                strict: false,
             })?;
             let history = repository.history();
             Credential::KeyFile(Box::new(KeyFile {

@@ -240,8 +240,8 @@ impl<'d> Index<'d> {
 
     /// A chunk, if it can be had and decodes through at most `depth_max` deltas; else
     /// what it leans on that does, in the order of the content. At most `many`: what
-    /// would become more is left as deep as it is, and what is then as deep as readers
-    /// decode is left out.
+    /// would become more is left as deep as it is, and so is a delta much of which is its
+    /// own. What is then as deep as readers decode is left out.
     pub fn shallow(&self, id: &ChunkId, depth_max: u8, many: usize) -> Vec<(ChunkId, Found)> {
         if self.is_lost() {
             return Vec::new();
@@ -253,6 +253,19 @@ impl<'d> Index<'d> {
             })
     }
 
+    /// The first of some chunks that is too deep, and may make way for its bases.
+    fn too_deep(&self, row: &[(Hit, u8)], depth_max: u8) -> Result<Option<usize>, Lost> {
+        for (at, ((rank, number), depth)) in row.iter().enumerate() {
+            if *depth > depth_max {
+                let chunks = self.chunks(*rank)?;
+                if chunks.is_some_and(|chunks| !chunks.is_heavy(*number)) {
+                    return Ok(Some(at));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn try_shallow(
         &self,
         id: &ChunkId,
@@ -262,7 +275,7 @@ impl<'d> Index<'d> {
         let mut row: Vec<(Hit, u8)> = Vec::new();
         let found = self.find(id)?;
         row.extend(found.map(|(hit, (depth, _))| (hit, depth)));
-        while let Some(at) = row.iter().position(|(_, depth)| *depth > depth_max) {
+        while let Some(at) = self.too_deep(&row, depth_max)? {
             let Some((_, bases)) = self.bases(row[at].0)? else {
                 return Ok(Vec::new());
             };

@@ -1,12 +1,16 @@
 //! Where the index gets the directories from that it believes.
 
-use indelible_format::directory::Directory;
+use indelible_format::directory::{Directory, Record};
 use indelible_format::ids::{ChunkId, DomainId, PackId, RepositoryId};
 use indelible_format::secret::SecretKey;
 
 use crate::pack::{PackError, SealedDirectory};
 use crate::state::RepositoryState;
 use crate::store::ReadStore;
+
+/// A delta is heavy if its coded bytes are more than one part of so many of its
+/// plaintext.
+const HEAVY_PART: u64 = 16;
 
 /// A pack that counts: a trusted entry of the domain lists it, or a journal named
 /// it and it was checked, and the store has it with this length.
@@ -25,6 +29,8 @@ pub struct PackChunks {
     pub ids: Vec<ChunkId>,
     /// How many deltas each decodes through, by number.
     depths: Vec<u8>,
+    /// Whether each holds much that what it leans on has not, by number.
+    heavy: Vec<bool>,
     /// Other packs that its chunks lean on: slot 1 and on.
     packs: Vec<PackId>,
     /// The bases of its chunks: number of the chunk, slot, number there; ascending.
@@ -47,6 +53,7 @@ impl PackChunks {
                 .iter()
                 .map(|record| record.depth)
                 .collect(),
+            heavy: directory.records.iter().map(is_heavy).collect(),
             packs: directory.packs,
         }
     }
@@ -54,6 +61,12 @@ impl PackChunks {
     /// How many deltas a chunk decodes through; 0 if there is no such chunk.
     pub fn depth(&self, number: u16) -> u8 {
         self.depths.get(usize::from(number)).copied().unwrap_or(0)
+    }
+
+    /// Whether much of a delta is its own: leaning on its bases instead would store that
+    /// again.
+    pub fn is_heavy(&self, number: u16) -> bool {
+        self.heavy.get(usize::from(number)) == Some(&true)
     }
 
     /// The bases of a chunk: each the pack that it lies in, `None` for this one, and
@@ -69,11 +82,16 @@ impl PackChunks {
     }
 }
 
+fn is_heavy(record: &Record) -> bool {
+    record.depth > 0 && u64::from(record.stored_len) * HEAVY_PART > record.plain_len.into()
+}
+
 /// Chunks that lean on nothing.
 impl From<Vec<ChunkId>> for PackChunks {
     fn from(ids: Vec<ChunkId>) -> Self {
         Self {
             depths: vec![0; ids.len()],
+            heavy: vec![false; ids.len()],
             ids,
             ..Self::default()
         }

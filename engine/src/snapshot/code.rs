@@ -20,7 +20,9 @@ const DELTA_LEVEL: i32 = 1;
 /// A delta counts as good, so that nobody asks what the chunk would take by itself,
 /// if it is this many times shorter than chunks lately were by themselves.
 const GOOD: u64 = 8;
-/// One that is not is taken if it saves at least one part of so many.
+/// Chunks that get so many times shorter by themselves are of rows that are much alike.
+const REPETITIVE: u64 = 32;
+/// A delta that is not good is taken if it saves at least one part of so many.
 const SAVING: usize = 8;
 
 /// A new chunk of a buffer, with what it can lean on.
@@ -71,11 +73,13 @@ impl Coder {
                 && u128::from(plain) * (delta as u128) * u128::from(GOOD)
                     <= u128::from(coded) * (len as u128)
         };
+        let repetitive = u128::from(alone.1) * u128::from(REPETITIVE) < u128::from(alone.0);
         let coded = chunks.par_iter().zip(&prefixes).enumerate().map_init(
             CCtx::create,
             |deltas, (at, (chunk, prefix))| {
                 let plain = &bytes[chunk.cut.at.clone()];
-                let delta = prefix.as_ref().map(|prefix| delta(deltas, prefix, plain));
+                let prefix = prefix.as_ref();
+                let delta = prefix.map(|prefix| delta(deltas, prefix, plain, repetitive));
                 match delta {
                     Some(delta) if good(at, plain.len(), delta.len()) => {
                         (Coding::Delta, delta, None)
@@ -146,14 +150,21 @@ fn prefix(leaned: &Leaned) -> Cow<'_, [u8]> {
 /// Codes a plaintext as what continues a prefix (SPEC 6.6).
 ///
 /// The window spans both, and the table has a place for half of their positions: with
-/// fewer, the prefix is forgotten before it is met again.
-fn delta<'p>(context: &mut CCtx<'p>, prefix: &'p [u8], plain: &[u8]) -> Vec<u8> {
+/// fewer, the prefix is forgotten before it is met again. Among rows that are much
+/// alike, the nearest match is one of a like row; long ones lead to the same.
+fn delta<'p>(
+    context: &mut CCtx<'p>,
+    prefix: &'p [u8],
+    plain: &[u8],
+    repetitive: bool,
+) -> Vec<u8> {
     let both = prefix.len() + plain.len();
     let window = (usize::BITS - both.leading_zeros()).max(10);
     let parameters = [
         CParameter::CompressionLevel(DELTA_LEVEL),
         CParameter::WindowLog(window),
         CParameter::HashLog(window - 1),
+        CParameter::EnableLongDistanceMatching(repetitive),
     ];
     for parameter in parameters {
         context

@@ -132,12 +132,10 @@ impl PackKeys {
         let reused = written.reused.iter();
         let reused = reused.filter_map(|pack| Some((pack, known.get(pack)?)));
         let own = written.keys.iter().map(|(pack, key)| (pack, key));
-        match lists.keep_keys(reused.chain(own)) {
-            Ok(()) => Some(lists),
-            Err(_) => {
-                let _ = lists.discard();
-                None
-            }
+        if lists.keep_keys(reused.chain(own)).is_err() {
+            let _ = lists.discard();
+            return None;
         }
+        Some(lists)
     }
 }

@@ -39,7 +39,7 @@ use crate::support::{
 /// all its files.
 const GOLDEN: [(&str, &str); 1] = [(
     "0.1",
-    "51ab0a398a9275dfa2cfa8ddbf3d6eb365eea7771c8ab1f85ef131d26eff2785",
+    "5625a52ac6b18e4ea4501e82083b390a716f53c03b291608fd9426e6cb03ac0a",
 )];
 
 /// A golden repository as files.

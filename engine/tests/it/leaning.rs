@@ -3,6 +3,7 @@
 
 mod edits;
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use indelible_engine::cancel::Cancel;
@@ -13,11 +14,13 @@ use indelible_engine::repository::Repository;
 use indelible_engine::snapshot::{self, Input, Summary};
 use indelible_engine::store::{AppendStore, MemoryStore, ObjectKey};
 use indelible_format::attest::Level;
+use indelible_format::ids::PackId;
+use indelible_format::pack::KeyClass;
 use indelible_format::rights::Rights;
 
 use crate::support::{
     Client, Fixture, key_file, key_request, listed, noise, object, packs, request, restore,
-    restore_stream, rows, stream, take, take_stream,
+    restore_stream, rows, snapshot_at, stream, take, take_stream,
 };
 
 /// Opens with this key, on the host that keeps this.
@@ -150,6 +153,47 @@ fn lists_of<S: AppendStore>(
     state.chunk_lists(&key.domain, &name, gear)
 }
 
+/// A host that may only write remembers the keys of the packs that its last snapshot
+/// takes, and of no others; they open those packs' contents.
+///
+/// Method: five nights, the last one of half the rows; compare the packs whose keys are
+/// kept with those that the last snapshot reaches, and open each with its key.
+#[test]
+fn a_host_remembers_what_it_leans_on() {
+    let fixture = Fixture::new(411);
+    let key = fixture.add_key(Rights::WRITE, &["shop"]);
+    let client = Client::new();
+    let mut last = 0;
+    for number in 0..5 {
+        let dump = night(number);
+        let dump = if number == 4 {
+            &dump[..dump.len() / 2]
+        } else {
+            &dump
+        };
+        last = backup(&fixture, &client, &key, dump).number;
+    }
+    let keys = lists_of(&open_as(&fixture, &client, &key), "shop");
+    let keys = keys.latest().expect("lists").keys();
+    let repository = fixture.open();
+    let (listings, _) = repository.listings();
+    let snapshot = snapshot_at(&repository, last);
+    let reached = repository
+        .reached_packs(&snapshot, &listings)
+        .expect("a reach");
+    let kept: BTreeSet<PackId> = keys.keys().copied().collect();
+    assert_eq!(kept, reached.into_iter().collect());
+    assert!(kept.len() > 1, "it leans on earlier packs");
+    for (pack, key) in keys {
+        let bytes = object(&fixture.store, &ObjectKey::Pack(pack));
+        let sealed = SealedDirectory::of_bytes(&bytes).expect("a pack");
+        let opened = sealed.header().remembered_key(KeyClass::Data, &key);
+        assert!(opened.is_ok());
+        let opened = sealed.header().remembered_key(KeyClass::Node, &key);
+        assert!(opened.is_err(), "it opens contents only");
+    }
+}
+
 /// A lost state costs savings and nothing else.
 ///
 /// Method: two nights, then one without a state, one with an empty one, and one with
@@ -181,6 +225,9 @@ fn a_lost_state_loses_savings() {
     assert_eq!(deltas, [false, true, false, false, true]);
 }
 
+/// Streams by their paths.
+type Streams<'b> = Vec<(&'static str, &'b [u8])>;
+
 /// What moved is found: between files, to a path with another date, and to another
 /// name at the same place.
 ///
@@ -194,7 +241,7 @@ fn what_moved_is_found() {
         let text = String::from_utf8(dump.to_vec()).expect("text");
         text.replace("7, '", "8, '").into_bytes()
     };
-    let moves: [(&str, Vec<(&str, &[u8])>, Vec<(&str, &[u8])>); 3] = [
+    let moves: [(&str, Streams<'_>, Streams<'_>); 3] = [
         (
             "exchanged",
             vec![("a.sql", &dumps[0]), ("b.sql", &dumps[1])],

@@ -41,7 +41,7 @@ fn content(seed: u64, len: usize) -> Vec<u8> {
         return noise(seed, len);
     }
     let first = seed % 1_000_000;
-    let mut bytes = rows(first..first + len as u64 / 40 + 1);
+    let mut bytes = rows(first..=first + len as u64 / 40);
     bytes.truncate(len);
     bytes
 }
