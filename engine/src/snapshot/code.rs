@@ -152,12 +152,7 @@ fn prefix(leaned: &Leaned) -> Cow<'_, [u8]> {
 /// The window spans both, and the table has a place for half of their positions: with
 /// fewer, the prefix is forgotten before it is met again. Among rows that are much
 /// alike, the nearest match is one of a like row; long ones lead to the same.
-fn delta<'p>(
-    context: &mut CCtx<'p>,
-    prefix: &'p [u8],
-    plain: &[u8],
-    repetitive: bool,
-) -> Vec<u8> {
+fn delta<'p>(context: &mut CCtx<'p>, prefix: &'p [u8], plain: &[u8], repetitive: bool) -> Vec<u8> {
     let both = prefix.len() + plain.len();
     let window = (usize::BITS - both.leading_zeros()).max(10);
     let parameters = [

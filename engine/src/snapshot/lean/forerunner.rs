@@ -186,3 +186,111 @@ impl Forerunner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use indelible_format::ids::{ChunkId, CommitId, DomainId, RepositoryId};
+    use indelible_format::name::Name;
+    use indelible_format::secret::SecretKey;
+
+    use super::*;
+    use crate::state::{State, StreamList};
+
+    /// The lists of two streams with these anchors, of chunks of 100 bytes.
+    fn lists(streams: &[(&[u8], &[u64])]) -> ListFile {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let state = State::open(dir.path()).expect("it is writable");
+        let state = state.repository(&RepositoryId([1; 32]));
+        let name = Name::new(b"shop").expect("a NAME");
+        let lists = state.chunk_lists(&DomainId([2; 16]), &name, &SecretKey::new([3; 32]));
+        let mut writer = lists.begin(&CommitId([4; 16]), 0, [5; 32]).expect("begun");
+        for (path, anchors) in streams {
+            let mut list = StreamList::default();
+            for anchor in *anchors {
+                let chunk = ListedChunk {
+                    id: ChunkId([0; 32]),
+                    len: 100,
+                    anchor: *anchor,
+                };
+                writer.push(&mut list, &chunk).expect("written");
+            }
+            writer.end(path, list).expect("written");
+        }
+        writer.commit(1).expect("named");
+        lists.latest().expect("it opens")
+    }
+
+    /// Streams are found by their path, by it without its digits, and by their place;
+    /// and where bytes of one lie is counted chunk by chunk, up to its list's end.
+    ///
+    /// Method: two streams of three chunks.
+    #[test]
+    fn places_are_counted() {
+        let file = lists(&[(b"a-1.sql", &[1, 2, 3]), (b"b.sql", &[4, 5, 6])]);
+        let mut old = Forerunner::new(file);
+        assert_eq!(old.begin(b"b.sql", None), Some(Spot::front_of(3)));
+        assert_eq!(old.begin(b"a-22.sql", Some(1)), Some(Spot::front_of(0)));
+        assert_eq!(old.begin(b"c.sql", Some(1)), Some(Spot::front_of(3)));
+        assert_eq!(old.begin(b"c.sql", Some(2)), None);
+        let from = old.behind(Spot::front_of(0), 150);
+        assert_eq!(from, Spot { chunk: 1, skip: 50 });
+        assert_eq!(old.behind(from, 50), Spot::front_of(2));
+        assert_eq!(old.behind(from, 1_000), Spot::front_of(6));
+        let between = |to| -> Vec<(u64, u64)> {
+            let chunks = old.between(from, to);
+            chunks
+                .map(|(chunk, shared)| (chunk.anchor, shared))
+                .collect()
+        };
+        assert_eq!(
+            between(Spot { chunk: 3, skip: 7 }),
+            [(2, 50), (3, 100), (4, 7)]
+        );
+        assert_eq!(between(Spot { chunk: 1, skip: 80 }), [(2, 30)]);
+        assert_eq!(between(from), [(2, 0)]);
+    }
+
+    /// Of several chunks with one anchor the nearest to where it is expected counts, and
+    /// none if they are far from there.
+    ///
+    /// Method: an anchor that three chunks have, and one that one has.
+    #[test]
+    fn a_frequent_anchor_says_little() {
+        let mut anchors: Vec<u64> = (1_000..1_200).collect();
+        for at in [10, 20, 150] {
+            anchors[at] = 7;
+        }
+        let mut old = Forerunner::new(lists(&[(b"a.sql", &anchors)]));
+        old.begin(b"a.sql", None);
+        let near = |chunk| old.anchored(7, Some(Spot::front_of(chunk)));
+        assert_eq!(
+            [near(11), near(18), near(145)],
+            [Some(10), Some(20), Some(150)]
+        );
+        assert_eq!([near(80), near(190)], [None, None]);
+        assert_eq!(old.anchored(7, None), None);
+        assert_eq!(old.anchored(1_170, None), Some(170));
+        assert_eq!(old.anchored(1_170, Some(Spot::front_of(0))), Some(170));
+    }
+
+    /// A list of any length is known around one place only, wherever that moves.
+    ///
+    /// Method: a list of more parts than a window has; look at its front, its middle, its
+    /// end and its front again.
+    #[test]
+    fn the_window_moves() {
+        let parts = 2 * (PARTS_BEHIND + PARTS_AHEAD);
+        let anchors: Vec<u64> = (0..parts as u64 * 1_024).collect();
+        let mut old = Forerunner::new(lists(&[(b"a.sql", &anchors)]));
+        old.begin(b"a.sql", None);
+        let last = anchors.len() as u64 - 1;
+        for at in [0, 5_000, last / 2, last, last / 3, 0] {
+            old.follow(Spot::front_of(at));
+            assert_eq!(old.anchored(at, None), Some(at));
+            let far = if at < last / 2 { last } else { 0 };
+            assert_eq!(old.anchored(far, None), None, "{far} from {at}");
+            assert!(old.window.len() <= PARTS_BEHIND + PARTS_AHEAD);
+            assert_eq!(old.anchors.len(), old.window.len() * 1_024);
+        }
+    }
+}
