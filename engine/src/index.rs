@@ -32,13 +32,13 @@ mod memory;
 mod merge;
 mod opened;
 mod segment;
+mod shallow;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use indelible_format::ids::{ChunkId, PackId};
-use indelible_format::limits::DELTA_DEPTH_MAX;
 use indelible_format::places::Place;
 use indelible_format::planted::{Bug, planted};
 
@@ -236,72 +236,6 @@ impl<'d> Index<'d> {
         });
         let bases: Option<Vec<Hit>> = bases.collect();
         Ok(bases.map(|bases| (chunks.depth(number), bases)))
-    }
-
-    /// A chunk, if it can be had and decodes through at most `depth_max` deltas; else
-    /// what it leans on that does, in the order of the content. At most `many`: what
-    /// would become more is left as deep as it is, and so is a delta much of which is its
-    /// own. What is then as deep as readers decode is left out.
-    pub fn shallow(&self, id: &ChunkId, depth_max: u8, many: usize) -> Vec<(ChunkId, Found)> {
-        if self.is_lost() {
-            return Vec::new();
-        }
-        self.try_shallow(id, depth_max, many)
-            .unwrap_or_else(|Lost| {
-                self.lost.store(true, Ordering::Release);
-                Vec::new()
-            })
-    }
-
-    /// The first of some chunks that is too deep, and may make way for its bases.
-    fn too_deep(&self, row: &[(Hit, u8)], depth_max: u8) -> Result<Option<usize>, Lost> {
-        for (at, ((rank, number), depth)) in row.iter().enumerate() {
-            if *depth > depth_max {
-                let chunks = self.chunks(*rank)?;
-                if chunks.is_some_and(|chunks| !chunks.is_heavy(*number)) {
-                    return Ok(Some(at));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn try_shallow(
-        &self,
-        id: &ChunkId,
-        depth_max: u8,
-        many: usize,
-    ) -> Result<Vec<(ChunkId, Found)>, Lost> {
-        let mut row: Vec<(Hit, u8)> = Vec::new();
-        let found = self.find(id)?;
-        row.extend(found.map(|(hit, (depth, _))| (hit, depth)));
-        while let Some(at) = self.too_deep(&row, depth_max)? {
-            let Some((_, bases)) = self.bases(row[at].0)? else {
-                return Ok(Vec::new());
-            };
-            let known = |base: &Hit| row.iter().any(|(hit, _)| hit == base);
-            let bases: Vec<Hit> = bases.into_iter().filter(|base| !known(base)).collect();
-            if row.len() - 1 + bases.len() > many {
-                break;
-            }
-            let mut deep = Vec::with_capacity(bases.len());
-            for base in bases {
-                let depth = self.bases(base)?.map(|(depth, _)| depth);
-                deep.extend(depth.map(|depth| (base, depth)));
-            }
-            row.splice(at..=at, deep);
-        }
-        let mut shallow = Vec::new();
-        for (hit, depth) in row {
-            let chunks = self.chunks(hit.0)?;
-            let id = chunks.and_then(|chunks| chunks.ids.get(usize::from(hit.1)).copied());
-            if let (Some(id), Some(leans_on)) = (id, self.leans_on(hit)?)
-                && depth < DELTA_DEPTH_MAX
-            {
-                shallow.push((id, self.found(hit, leans_on)));
-            }
-        }
-        Ok(shallow)
     }
 
     /// Whether the pack's directory has this id at this number.
