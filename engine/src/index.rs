@@ -66,8 +66,15 @@ const BASES_MAX: usize = 4_096;
 /// The rank of a pack, and a chunk's number there.
 type Hit = (u32, u16);
 
-/// How many deltas a chunk decodes through, and the ranks of the packs that this takes.
-type LeansOn = (u8, Vec<u32>);
+/// What decoding a chunk takes.
+struct LeansOn {
+    /// How many deltas behind one another.
+    depth: u8,
+    /// How many chunks, itself among them.
+    chunks: usize,
+    /// The ranks of other packs.
+    packs: Vec<u32>,
+}
 
 /// A chunk that can be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +83,9 @@ pub struct Found {
     pub place: Place,
     /// How many deltas it decodes through.
     pub depth: u8,
-    /// Other packs that this takes.
+    /// How many chunks that takes, itself among them.
+    pub chunks: usize,
+    /// Other packs that it takes.
     pub leans_on: Vec<PackId>,
 }
 
@@ -154,15 +163,16 @@ impl<'d> Index<'d> {
         Some(self.found(hit, leans_on))
     }
 
-    fn found(&self, (rank, number): Hit, (depth, leans_on): LeansOn) -> Found {
+    fn found(&self, (rank, number): Hit, below: LeansOn) -> Found {
         let pack = |rank: u32| self.packs[at(rank)].id;
         Found {
             place: Place {
                 pack: pack(rank),
                 number,
             },
-            depth,
-            leans_on: leans_on.into_iter().map(pack).collect(),
+            depth: below.depth,
+            chunks: below.chunks,
+            leans_on: below.packs.into_iter().map(pack).collect(),
         }
     }
 
@@ -189,7 +199,12 @@ impl<'d> Index<'d> {
         for hit in hits {
             // What is in memory was read from its directory by this very run.
             if in_memory == Some((hit, false)) {
-                return Ok(Some((hit, (0, Vec::new()))));
+                let alone = LeansOn {
+                    depth: 0,
+                    chunks: 1,
+                    packs: Vec::new(),
+                };
+                return Ok(Some((hit, alone)));
             }
             if (in_memory == Some((hit, true)) || self.confirms(hit, id)?)
                 && let Some(leans_on) = self.leans_on(hit)?
@@ -217,11 +232,16 @@ impl<'d> Index<'d> {
                 return Ok(None);
             }
         }
-        let mut ranks: Vec<u32> = seen.into_iter().map(|(rank, _)| rank).collect();
-        ranks.sort_unstable();
-        ranks.dedup();
-        ranks.retain(|rank| *rank != hit.0);
-        Ok(Some((depth, ranks)))
+        let chunks = seen.len();
+        let mut packs: Vec<u32> = seen.into_iter().map(|(rank, _)| rank).collect();
+        packs.sort_unstable();
+        packs.dedup();
+        packs.retain(|rank| *rank != hit.0);
+        Ok(Some(LeansOn {
+            depth,
+            chunks,
+            packs,
+        }))
     }
 
     /// How many deltas a chunk decodes through, and its bases in their order.

@@ -46,7 +46,6 @@ pub(crate) use domain::{Coded, DomainReader, ReadPack, stored};
 pub use fault::{BasisError, ChunkFault, ReadError};
 pub use fetch::{Decoded, Fetched};
 use open_packs::OpenPacks;
-pub use unfold::Leaning;
 pub use walk::{Entries, Part, StreamWalk};
 
 /// Decoded chunks that are kept, bytes.

@@ -137,12 +137,6 @@ impl Graph {
             .collect())
     }
 
-    /// Whether a chunk and all that it leans on keep the rules, in packs that open.
-    pub(super) fn is_sound(&self, at: usize) -> bool {
-        let mut order = self.order(at).into_iter();
-        order.all(|at| self.nodes[at].bases.is_ok())
-    }
-
     /// The packs of a chunk and of all that it leans on, and those of them that do not
     /// open.
     pub(super) fn packs_below(&self, at: usize) -> BTreeSet<PackId> {

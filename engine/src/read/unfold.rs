@@ -234,23 +234,6 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
         found
     }
 
-    /// What a delta would lean on with the data chunk of this id that stands at a
-    /// place: `None` if that one is not there, or all that it leans on itself is not
-    /// in order. Nothing is decoded.
-    pub fn basis(&self, id: &ChunkId, place: Place) -> Option<Leaning> {
-        let pack = self.data_pack(id, place).ok()?;
-        let mut graph = Graph::default();
-        let at = graph.add(place, &pack, &|pack| self.pack(pack));
-        graph.held(at).ok()?;
-        let packs = graph.is_sound(at).then(|| graph.packs_below(at))?;
-        let record = graph.nodes[at].record();
-        Some(Leaning {
-            depth: record.depth,
-            plain_len: record.plain_len,
-            packs: packs.into_iter().collect(),
-        })
-    }
-
     /// The packs that a chunk at a place needs, ascending, as far as their directories
     /// say: its own, and those of all that it leans on.
     pub(crate) fn needs(&self, place: Place) -> BTreeSet<PackId> {
@@ -297,15 +280,4 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
     pub fn base_decodes(&self) -> u64 {
         self.bases.decoded()
     }
-}
-
-/// A chunk that a delta may lean on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaning {
-    /// Its depth.
-    pub depth: u8,
-    /// Length of its plaintext, bytes.
-    pub plain_len: u32,
-    /// The packs of it and of all that it leans on, ascending.
-    pub packs: Vec<PackId>,
 }

@@ -39,6 +39,9 @@ const SHARE_MIN: u64 = 32;
 /// many times its length.
 const STRETCH_MAX: u64 = 3;
 
+/// Chunks that one leans on at all depths: all of them together fit what readers hold
+/// at once (SPEC 6.6), however they lean on one another.
+const BELOW_MAX: usize = 64;
 /// Nor if it is more chunks than these.
 const CHUNKS_MAX: u64 = 16;
 
@@ -137,7 +140,8 @@ impl<'b> Lean<'b> {
             }
             for (id, found) in writer.shallow(id, self.depth_max.saturating_sub(1), room) {
                 let base = (id, found.place);
-                if !chosen.bases.contains(&base) {
+                if !chosen.bases.contains(&base) && chosen.chunks + found.chunks <= BELOW_MAX {
+                    chosen.chunks += found.chunks;
                     chosen.depth = chosen.depth.max(found.depth + 1);
                     chosen.bases.push(base);
                     chosen.packs.push(found.place.pack);
@@ -182,6 +186,8 @@ impl<'b> Lean<'b> {
 #[derive(Default)]
 struct Chosen {
     depth: u8,
+    /// Chunks that decoding the bases takes.
+    chunks: usize,
     bases: Vec<(ChunkId, Place)>,
     packs: Vec<PackId>,
 }

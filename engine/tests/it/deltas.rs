@@ -242,36 +242,3 @@ fn bases_are_read_together() {
     let reads = reads.load(Ordering::SeqCst);
     assert!(reads <= 5 + 9 + 3, "{reads} requests");
 }
-
-/// What a writer is told of a chunk is what directories say: its depth, its length
-/// and every pack below it.
-///
-/// Method: ask for each chunk of five generations, under its own id and another's.
-#[test]
-fn a_writer_is_told_what_it_would_lean_on() {
-    let fixture = Fixture::new(904);
-    let mut line = Line::new(&fixture);
-    let all = generations(&mut line, 5, (6, 2_000), 2);
-    let repository = fixture.open_as(line.insider.credential());
-    let (listings, _) = repository.listings();
-    let reader = Reader::of_writer(&repository, &listings, Arc::new(|_| None));
-    let reader = reader.expect("it is a write key");
-    for kept in all.iter().flat_map(|(_, chunks)| chunks) {
-        let told = reader.basis(&kept.id, kept.place).expect("it is there");
-        let mut packs = kept.below.clone();
-        packs.insert(kept.place.pack);
-        assert_eq!(told.packs, Vec::from_iter(packs));
-        assert_eq!(told.depth, kept.depth);
-        assert_eq!(told.plain_len as usize, kept.plain.len());
-        let other = all[0].1.iter().find(|other| other.id != kept.id);
-        let other = other.expect("there are six").id;
-        assert_eq!(reader.basis(&other, kept.place), None);
-    }
-    fixture
-        .store
-        .forget(&ObjectKey::Pack(all[0].1[0].place.pack));
-    let reader = Reader::of_writer(&repository, &listings, Arc::new(|_| None));
-    let last = &all[4].1[0];
-    let told = reader.expect("as before").basis(&last.id, last.place);
-    assert_eq!(told, None, "what it leans on is gone");
-}

@@ -1,6 +1,7 @@
 //! The writer's index: whatever its files hold, no wrong place comes of them.
 
 mod damage;
+mod leaning;
 mod model;
 mod whole;
 
