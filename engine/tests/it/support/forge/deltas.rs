@@ -216,7 +216,7 @@ pub(crate) fn data_keys(fixture: &Fixture) -> HashMap<PackId, SecretKey> {
         .expect("it is the first key");
     let of_pack = |id: PackId| {
         let bytes = object(&fixture.store, &ObjectKey::Pack(id));
-        // Repository, class, domain and epoch, as they are bound (SPEC 2.8).
+        // Repository, class, domain and epoch, as they are bound (SPEC 2.7).
         let bound = [&bytes[12..44], &[0], &bytes[44..60], &bytes[60..64]].concat();
         let wrapped = bytes[64..144].try_into().expect("80 bytes");
         let (private, psk) = (&restore.data_private, &fixture.bundle.psk);
