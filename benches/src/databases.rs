@@ -1,7 +1,7 @@
 //! Databases that live on from night to night, in real servers, and are dumped each
 //! night.
 //!
-//! The shop's rows are those of [`Dump`](crate::Dump), of which customers and orders
+//! The shop's rows are those of [`Dump`], of which customers and orders
 //! with notes in many words are the larger part. Between the nights, SQL statements
 //! change rows, and the server decides where they come to lie. A server runs for as
 //! long as its database is held, below the temporary directory and over no network;

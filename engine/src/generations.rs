@@ -4,12 +4,13 @@
 //! would decode through a thousand; were each deltas of the first ones, each would
 //! store all changes since then. Here snapshots of a NAME are numbered from 0, their
 //! *generation*, and a chunk of one is at most as deep as the digits of its generation
-//! add up to in base [`RADIX`]. A version that is too deep to be leaned on has bases
+//! add up to in base 4. A version that is too deep to be leaned on has bases
 //! itself, older versions, of which one is not: so generation 123 leans on 122, 120 on
 //! 110, and 100 on 0, if a chunk changed every night, and on less far ones if it did
-//! not. The changes of one night are stored mostly, those of `RADIX` nights now and
+//! not. The changes of one night are stored mostly, those of four nights now and
 //! then, and so on: each further digit costs less than one night's changes a night.
-//! (Subversion's skip deltas are the same idea in base 2.)
+//! (Subversion's skip deltas are the same idea in base 2.) A delta that holds much of
+//! its own counts as one of depth 0 here, since to pass over it would store that again.
 //!
 //! All this is a writer's choice. A reader follows what a chunk's record says.
 
@@ -19,7 +20,8 @@ use indelible_format::limits::DELTA_DEPTH_MAX;
 /// measured stands in `benches/RESULTS.md`.
 const RADIX: u32 = 4;
 
-/// How many deltas a chunk of this generation decodes through, at most.
+/// How many deltas a chunk of this generation decodes through, at most, above the last
+/// that holds much of its own.
 pub fn depth_max(generation: u32) -> u8 {
     let (mut rest, mut sum) = (generation, 0);
     while rest > 0 {
