@@ -38,12 +38,11 @@ const SHARE_MIN: u64 = 32;
 /// What lies between two anchors is no version of a chunk if it is longer than this
 /// many times its length.
 const STRETCH_MAX: u64 = 3;
-
+/// Nor if it is more chunks than these.
+const CHUNKS_MAX: u64 = 16;
 /// Chunks that one leans on at all depths: all of them together fit what readers hold
 /// at once (SPEC 6.6), however they lean on one another.
 const BELOW_MAX: usize = 64;
-/// Nor if it is more chunks than these.
-const CHUNKS_MAX: u64 = 16;
 
 /// Gives the plaintexts of old chunks, as far as they can be had.
 pub(super) trait Bases: Sync {
