@@ -3,7 +3,6 @@
 //!
 //! What comes out depends on the chunks alone, not on how many threads there are.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use indelible_format::coding::{Class, Coding};
@@ -58,14 +57,10 @@ impl Coder {
 
     /// Codes the new chunks that stand in `bytes`, in their order.
     pub(super) fn code(&mut self, chunks: &[NewChunk<'_>], bytes: &[u8]) -> Vec<Coded> {
-        let prefixes: Vec<Option<Cow<'_, [u8]>>> = chunks
-            .iter()
-            .map(|chunk| chunk.leaned.as_ref().map(prefix))
-            .collect();
         let alone = self.alone;
         // One delta of each batch is compared with what its chunk takes by itself, so
         // that it is known what a good one is.
-        let sample = prefixes.iter().position(Option::is_some);
+        let sample = chunks.iter().position(|chunk| chunk.leaned.is_some());
         let good = |at: usize, len: usize, delta: usize| {
             let (plain, coded) = alone;
             sample != Some(at)
@@ -74,12 +69,22 @@ impl Coder {
                     <= u128::from(coded) * (len as u128)
         };
         let repetitive = u128::from(alone.1) * u128::from(REPETITIVE) < u128::from(alone.0);
-        let coded = chunks.par_iter().zip(&prefixes).enumerate().map_init(
-            CCtx::create,
-            |deltas, (at, (chunk, prefix))| {
+        let coded = chunks
+            .par_iter()
+            .enumerate()
+            .map_init(CCtx::create, |context, (at, chunk)| {
                 let plain = &bytes[chunk.cut.at.clone()];
-                let prefix = prefix.as_ref();
-                let delta = prefix.map(|prefix| delta(deltas, prefix, plain, repetitive));
+                let leaned = chunk.leaned.as_ref();
+                let delta = leaned.map(|leaned| match &leaned.plains[..] {
+                    [one] => delta(context, one, plain, repetitive),
+                    // A context refers to its prefix for as long as it lives, and this
+                    // one goes at once: all of a buffer's would be much memory.
+                    several => {
+                        let several: Vec<&[u8]> = several.iter().map(|one| &one[..]).collect();
+                        let prefix = several.concat();
+                        delta(&mut CCtx::create(), &prefix, plain, repetitive)
+                    }
+                });
                 match delta {
                     Some(delta) if good(at, plain.len(), delta.len()) => {
                         (Coding::Delta, delta, None)
@@ -94,8 +99,7 @@ impl Coder {
                         }
                     }
                 }
-            },
-        );
+            });
         let coded: Vec<_> = coded.collect();
         let took = chunks.iter().zip(&coded);
         let took = took.filter_map(|(chunk, (_, _, took))| Some((chunk.cut.at.len(), (*took)?)));
@@ -130,20 +134,6 @@ fn finished(
             basis: leaned.map_or_else(Basis::default, |leaned| leaned.basis.clone()),
         },
         leans_on: leaned.map_or_else(Vec::new, |leaned| leaned.packs.clone()),
-    }
-}
-
-/// The plaintexts of the bases, one behind the other.
-fn prefix(leaned: &Leaned) -> Cow<'_, [u8]> {
-    match &leaned.plains[..] {
-        [one] => Cow::Borrowed(one),
-        several => Cow::Owned(
-            several
-                .iter()
-                .flat_map(|plain| &plain[..])
-                .copied()
-                .collect(),
-        ),
     }
 }
 

@@ -3,9 +3,8 @@
 //!
 //! A host that may only write can't open its own packs once they are closed. To make
 //! deltas it must read what they lean on, so it remembers the keys of the packs that
-//! its last snapshot reaches. A key that may
-//! restore needs none of that and remembers none. Without lists or keys nothing is
-//! lost but what a delta would have saved.
+//! its last snapshot reaches. A key that may restore needs none of that and remembers
+//! none. Without lists or keys nothing is lost but what a delta would have saved.
 
 use std::collections::HashMap;
 use std::sync::Arc;
