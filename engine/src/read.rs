@@ -17,6 +17,7 @@ mod cache;
 mod domain;
 mod fault;
 mod fetch;
+mod held;
 mod open_packs;
 mod unfold;
 mod walk;
@@ -45,6 +46,7 @@ pub use domain::PackKeys;
 pub(crate) use domain::{Coded, DomainReader, ReadPack, stored};
 pub use fault::{BasisError, ChunkFault, ReadError};
 pub use fetch::{Decoded, Fetched};
+use held::Held;
 use open_packs::OpenPacks;
 pub use walk::{Entries, Part, StreamWalk};
 
@@ -56,9 +58,9 @@ const WHOLE_PACK_BYTES: u32 = 256 << 10;
 
 /// Reads the snapshots of one domain.
 pub struct Reader<'r, S: ReadStore + ?Sized> {
-    store: &'r S,
+    store: Held<'r, S>,
     keys: DomainReader<'r>,
-    listings: &'r Listings,
+    listings: Held<'r, Listings>,
     packs: Mutex<OpenPacks>,
     /// Every listed place of every chunk; made when a hint first fails.
     places: OnceLock<HashMap<ChunkId, Vec<Place>>>,
@@ -92,7 +94,23 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         domain: DomainId,
     ) -> Result<Self, ReadError> {
         let keys = DomainReader::new(repository, domain)?;
-        Ok(Self::with_keys(repository, listings, keys))
+        let (store, listings) = (repository.store().into(), listings.into());
+        Ok(Self::with_keys(store, listings, keys))
+    }
+
+    /// The same, for a reader that outlives the opened repository.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotAllowed`] without the verify right.
+    pub fn shared(
+        store: Arc<S>,
+        repository: &Repository<'_, S>,
+        listings: Arc<Listings>,
+        domain: DomainId,
+    ) -> Result<Self, ReadError> {
+        let keys = DomainReader::new(repository, domain)?;
+        Ok(Self::with_keys(store.into(), listings.into(), keys))
     }
 
     /// A reader for what a writer leans on: the data chunks of its own domain, of
@@ -109,16 +127,17 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         } else {
             DomainReader::of_writer(repository, pack_keys)?
         };
-        Some(Self::with_keys(repository, listings, keys))
+        let (store, listings) = (repository.store().into(), listings.into());
+        Some(Self::with_keys(store, listings, keys))
     }
 
     fn with_keys(
-        repository: &'r Repository<'_, S>,
-        listings: &'r Listings,
+        store: Held<'r, S>,
+        listings: Held<'r, Listings>,
         keys: DomainReader<'r>,
     ) -> Self {
         Self {
-            store: repository.store(),
+            store,
             keys,
             listings,
             packs: Mutex::default(),
@@ -207,7 +226,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
                 return self.keys.open_whole(id, bytes);
             }
             self.keys
-                .open(id, SealedDirectory::fetch(self.store, id, len)?)
+                .open(id, SealedDirectory::fetch(&*self.store, id, len)?)
         };
         open()
             .map(Arc::new)

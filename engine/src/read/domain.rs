@@ -78,9 +78,9 @@ pub type PackKeys<'k> = Arc<dyn Fn(&PackId) -> Option<SecretKey> + Send + Sync +
 enum Ciphers<'k> {
     /// Unwrapped from its header, as the rights allow.
     Wrapped {
-        meta_private: &'k SecretKey,
-        data_private: Option<&'k SecretKey>,
-        psk: &'k SecretKey,
+        meta_private: SecretKey,
+        data_private: Option<SecretKey>,
+        psk: SecretKey,
     },
     /// From the memory of who wrote it: contents alone.
     Remembered(PackKeys<'k>),
@@ -101,8 +101,8 @@ impl Ciphers<'_> {
                 psk,
             } => {
                 let private = match class {
-                    KeyClass::Node => Some(*meta_private),
-                    KeyClass::Data => *data_private,
+                    KeyClass::Node => Some(meta_private),
+                    KeyClass::Data => data_private.as_ref(),
                 };
                 private.map(|private| header.open_key(class, private, psk))
             }
@@ -134,7 +134,7 @@ pub(crate) struct DomainReader<'k> {
 impl<'k> DomainReader<'k> {
     /// The keys for a domain, if the key has the verify right.
     pub(crate) fn new<S: ReadStore + ?Sized>(
-        repository: &'k Repository<'_, S>,
+        repository: &Repository<'_, S>,
         domain: DomainId,
     ) -> Result<Self, ReadError> {
         let key = repository.key();
@@ -146,9 +146,9 @@ impl<'k> DomainReader<'k> {
             node_id: key.node_id_key(&domain),
             data_id: key.restore.as_ref().and_then(|_| key.data_id_key(&domain)),
             ciphers: Ciphers::Wrapped {
-                meta_private: &verify.meta_private,
-                data_private: key.restore.as_ref().map(|keys| &keys.data_private),
-                psk: &key.psk,
+                meta_private: verify.meta_private.clone(),
+                data_private: key.restore.as_ref().map(|keys| keys.data_private.clone()),
+                psk: key.psk.clone(),
             },
             repository: repository.id(),
             benches: Benches::default(),
@@ -159,7 +159,7 @@ impl<'k> DomainReader<'k> {
     /// The keys with which a writer reads the contents of its own domain, if it has
     /// the write right.
     pub(super) fn of_writer<S: ReadStore + ?Sized>(
-        repository: &'k Repository<'_, S>,
+        repository: &Repository<'_, S>,
         pack_keys: PackKeys<'k>,
     ) -> Option<Self> {
         let key = repository.key();

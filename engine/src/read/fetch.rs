@@ -52,7 +52,7 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
     pub fn fetch(&self, parts: Vec<Part>) -> Fetched {
         let mut stored = self.stored.take();
         let (mut ahead, next) = self.batch(&parts, 0);
-        ahead.read(self.store, &self.bases, &mut stored);
+        ahead.read(&*self.store, &self.bases, &mut stored);
         Fetched {
             parts,
             ahead,
@@ -76,7 +76,7 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
         self.decode_batch(&ahead, &stored, &mut slots);
         while next < parts.len() {
             (ahead, next) = self.batch(&parts, next);
-            ahead.read(self.store, &self.bases, &mut stored);
+            ahead.read(&*self.store, &self.bases, &mut stored);
             self.decode_batch(&ahead, &stored, &mut slots);
         }
         self.stored.give(stored);

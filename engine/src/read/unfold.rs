@@ -43,7 +43,7 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
         decode: &mut dyn FnMut(Coded<'_>) -> Result<R, ChunkFault>,
     ) -> Result<R, ChunkFault> {
         if batch.graph.nodes[at].bases()?.is_empty() {
-            let stored = &batch.coded(self.store, stored, at)?;
+            let stored = &batch.coded(&*self.store, stored, at)?;
             return decode(Coded { stored, bases: &[] });
         }
         let mut held = batch.graph.held(at)?;
@@ -69,7 +69,7 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
         });
         let bases: Vec<Arc<Vec<u8>>> = bases.collect::<Result<_, _>>()?;
         let bases: Vec<&[u8]> = bases.iter().map(|base| base.as_slice()).collect();
-        let stored = &batch.coded(self.store, stored, at)?;
+        let stored = &batch.coded(&*self.store, stored, at)?;
         decode(Coded {
             stored,
             bases: &bases,
@@ -126,7 +126,7 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
         let mut stored = self.stored.take();
         // What leans on nothing is read as it is decoded, and asked for once.
         if batch.graph.nodes.len() > 1 {
-            batch.read(self.store, &self.bases, &mut stored);
+            batch.read(&*self.store, &self.bases, &mut stored);
         }
         let mut plain = vec![0; batch.graph.nodes[at].len()];
         let decoded = self.decode_wanted(&batch, &stored, at, &mut plain);
@@ -223,7 +223,7 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
             if outcomes.is_empty() {
                 break;
             }
-            batch.read(self.store, &self.bases, &mut stored);
+            batch.read(&*self.store, &self.bases, &mut stored);
             let read = batch.wanted.par_iter().with_max_len(1);
             let read = read.map(|it| work(&batch, &stored, *it));
             let mut read = read.collect::<Vec<_>>().into_iter();
