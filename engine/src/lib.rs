@@ -17,7 +17,7 @@
 //! | cutting | [`chunker`], [`past`] |
 //! | reading | [`read`] |
 //! | a repository, opened | [`repository`] |
-//! | what a person asks for | [`snapshot`], [`restore`], [`verify`], with [`source`] and [`target`] |
+//! | what a person asks for | [`snapshot`], [`restore`], [`view`], [`verify`], with [`source`] and [`target`] |
 //!
 //! Snapshot code holds a [`store::AppendStore`], which can't overwrite and can't
 //! delete; nothing in this crate calls for more.
@@ -43,3 +43,4 @@ pub mod store;
 pub mod target;
 pub mod tree;
 pub mod verify;
+pub mod view;

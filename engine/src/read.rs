@@ -19,6 +19,7 @@ mod fault;
 mod fetch;
 mod held;
 mod open_packs;
+mod seek;
 mod unfold;
 mod walk;
 
@@ -131,11 +132,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         Some(Self::with_keys(store, listings, keys))
     }
 
-    fn with_keys(
-        store: Held<'r, S>,
-        listings: Held<'r, Listings>,
-        keys: DomainReader<'r>,
-    ) -> Self {
+    fn with_keys(store: Held<'r, S>, listings: Held<'r, Listings>, keys: DomainReader<'r>) -> Self {
         Self {
             store,
             keys,
@@ -158,6 +155,11 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
     pub fn wanting_contents(mut self) -> Self {
         self.wants_contents = true;
         self
+    }
+
+    /// Whether the key may read contents, and not only the tree.
+    pub fn may_read_contents(&self) -> bool {
+        self.keys.reads_data()
     }
 
     /// A chunk, from wherever it can be read.

@@ -163,6 +163,22 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
         })
     }
 
+    /// Reads the log again if it has grown, and says whether it had.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`]. What was read before stands.
+    pub fn reread(&mut self) -> Result<bool, LogError> {
+        let next = ObjectKey::Log(self.seen.history.next);
+        match self.store.size(&next) {
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+        self.seen = self.seen.reread(self.store)?;
+        Ok(true)
+    }
+
     /// The repository's id.
     pub fn id(&self) -> RepositoryId {
         self.seen.repository()

@@ -26,6 +26,17 @@ pub struct Part {
 }
 
 impl Part {
+    /// The whole chunk that it lies in, and how many bytes of that lie in front of
+    /// it.
+    pub fn widened(&self) -> (Self, u64) {
+        let mut whole = self.clone();
+        if let Ok((item, _)) = &self.chunk {
+            (whole.len, whole.skip) = (item.len, 0);
+            return (whole, self.skip);
+        }
+        (whole, 0)
+    }
+
     /// The chunk, if the range has all of it.
     pub fn whole_chunk(&self) -> Option<(Item, Place)> {
         let chunk = self.chunk.as_ref().ok()?;
@@ -64,8 +75,13 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
 
     /// The entries of a list, in order. Nothing is read yet.
     pub(crate) fn list(&self, list: &PlacedRoot) -> Entries<'_, 'r, S> {
+        self.list_from(list, 0)
+    }
+
+    /// The entries of a list from the page on whose records begin at a byte.
+    pub(super) fn list_from(&self, list: &PlacedRoot, from: u64) -> Entries<'_, 'r, S> {
         Entries {
-            walk: self.walk(list, 0, list.root.len),
+            walk: self.walk(list, from, list.root.len - from),
             page: VecDeque::new(),
             last: None,
         }

@@ -202,6 +202,26 @@ impl SeenLog {
         }))
     }
 
+    /// The log as it stands now, held against all that it was held against, and
+    /// against how it stood.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`].
+    pub fn reread<S: ReadStore + ?Sized>(&self, store: &S) -> Result<Self, LogError> {
+        let held_against = Against {
+            remembered: self.history.leaves.clone(),
+            issued: self.held_against.issued,
+        };
+        let (history, freshness) = held_against.read(store, &Signed::of(&self.history))?;
+        Ok(Self {
+            history,
+            freshness,
+            held_against,
+            ..self.clone()
+        })
+    }
+
     /// How the log compares when it is held against a pin too.
     ///
     /// # Errors

@@ -29,3 +29,4 @@ mod support;
 mod target;
 mod trees;
 mod verify;
+mod view;
