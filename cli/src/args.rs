@@ -94,6 +94,7 @@ pub(crate) enum Command {
     #[command(visible_alias = "snapshots")]
     List(List),
     Restore(Restore),
+    Mount(Mount),
     Verify(Verify),
     Checkpoint(Checkpoint),
     Demo(Demo),
@@ -292,6 +293,37 @@ pub(crate) struct Restore {
     /// Restore a snapshot that readers refuse, named by number or id.
     #[arg(long)]
     pub(crate) accept_refused: bool,
+}
+
+/// Show the snapshots as a file system that nobody can write to.
+///
+/// Nothing is unpacked: a read fetches and checks what it touches. New snapshots
+/// appear by themselves. It ends with Ctrl-C, SIGTERM or `umount DIR`.
+#[derive(Debug, Args)]
+#[command(after_help = "Below DIR:\n  \
+    by-name/NAME/latest/                  the newest snapshot of NAME\n  \
+    by-name/NAME/2026-11-22T03:00:00Z/    one of a certain time, in UTC\n  \
+    by-number/12/                         the same by its number in the log\n\n\
+Examples:\n  \
+    indelible mount /mnt/backups --background\n  \
+    pg_restore -j 4 -d fresh /mnt/backups/by-name/orders/latest/orders.dump\n  \
+    diff /mnt/backups/by-number/12/app.sql /mnt/backups/by-number/13/app.sql")]
+pub(crate) struct Mount {
+    /// An empty directory to mount on.
+    pub(crate) dir: PathBuf,
+    /// Go on in the background once it is mounted.
+    #[arg(long)]
+    pub(crate) background: bool,
+    /// In the background, write what goes wrong to the end of this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Let other users in too, as owners and modes allow. By default, only who
+    /// mounts sees anything.
+    #[arg(long)]
+    pub(crate) allow_other: bool,
+    /// Is the process in the background.
+    #[arg(long, hide = true)]
+    pub(crate) detached: bool,
 }
 
 /// Prove that the repository is whole.

@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
+pub(crate) mod mount;
 pub(crate) mod restore;
 pub(crate) mod snapshot;
 pub(crate) mod verify;

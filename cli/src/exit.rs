@@ -35,6 +35,23 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+const ALL: [Exit; 14] = [
+    Exit::Done,
+    Exit::Failed,
+    Exit::Usage,
+    Exit::Source,
+    Exit::NoRepository,
+    Exit::Key,
+    Exit::Unreachable,
+    Exit::Exists,
+    Exit::Integrity,
+    Exit::Rollback,
+    Exit::Missing,
+    Exit::Policy,
+    Exit::Unknown,
+    Exit::Interrupted,
+];
+
 impl Exit {
     /// A stable word for the code, for programs that read JSON.
     pub(crate) fn word(self) -> &'static str {
@@ -54,6 +71,11 @@ impl Exit {
             Self::Unknown => "outcome_unknown",
             Self::Interrupted => "interrupted",
         }
+    }
+
+    /// What a run of this program ended with.
+    pub(crate) fn of_number(number: u8) -> Option<Self> {
+        ALL.into_iter().find(|exit| exit.number() == number)
     }
 
     /// The number.

@@ -45,6 +45,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Snapshot(args) => commands::snapshot::run(context, args),
         Command::List(args) => commands::list::run(context, &args),
         Command::Restore(args) => commands::restore::run(context, &args),
+        Command::Mount(args) => commands::mount::run(context, &args),
         Command::Verify(args) => commands::verify::run(context, &args),
         Command::Checkpoint(args) => commands::checkpoint::run(context, &args),
         Command::Demo(args) => commands::demo::run(context, &args),

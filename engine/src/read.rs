@@ -24,7 +24,7 @@ mod unfold;
 mod walk;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indelible_format::coding::Class;
 use indelible_format::directory::Record;
@@ -47,7 +47,7 @@ pub use domain::PackKeys;
 pub(crate) use domain::{Coded, DomainReader, ReadPack, stored};
 pub use fault::{BasisError, ChunkFault, ReadError};
 pub use fetch::{Decoded, Fetched};
-use held::Held;
+use held::{Held, Known};
 use open_packs::OpenPacks;
 pub use walk::{Entries, Part, StreamWalk};
 
@@ -61,10 +61,8 @@ const WHOLE_PACK_BYTES: u32 = 256 << 10;
 pub struct Reader<'r, S: ReadStore + ?Sized> {
     store: Held<'r, S>,
     keys: DomainReader<'r>,
-    listings: Held<'r, Listings>,
+    known: Known<'r>,
     packs: Mutex<OpenPacks>,
-    /// Every listed place of every chunk; made when a hint first fails.
-    places: OnceLock<HashMap<ChunkId, Vec<Place>>>,
     cache: Mutex<Cache>,
     /// What deltas lean on.
     bases: Bases,
@@ -95,8 +93,9 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         domain: DomainId,
     ) -> Result<Self, ReadError> {
         let keys = DomainReader::new(repository, domain)?;
-        let (store, listings) = (repository.store().into(), listings.into());
-        Ok(Self::with_keys(store, listings, keys))
+        let store = Held::Borrowed(repository.store());
+        let known = Known::new(listings);
+        Ok(Self::with_keys(store, known, keys))
     }
 
     /// The same, for a reader that outlives the opened repository.
@@ -111,7 +110,8 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         domain: DomainId,
     ) -> Result<Self, ReadError> {
         let keys = DomainReader::new(repository, domain)?;
-        Ok(Self::with_keys(store.into(), listings.into(), keys))
+        let known = Known::shared(listings);
+        Ok(Self::with_keys(Held::Shared(store), known, keys))
     }
 
     /// A reader for what a writer leans on: the data chunks of its own domain, of
@@ -128,17 +128,17 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         } else {
             DomainReader::of_writer(repository, pack_keys)?
         };
-        let (store, listings) = (repository.store().into(), listings.into());
-        Some(Self::with_keys(store, listings, keys))
+        let store = Held::Borrowed(repository.store());
+        let known = Known::new(listings);
+        Some(Self::with_keys(store, known, keys))
     }
 
-    fn with_keys(store: Held<'r, S>, listings: Held<'r, Listings>, keys: DomainReader<'r>) -> Self {
+    fn with_keys(store: Held<'r, S>, known: Known<'r>, keys: DomainReader<'r>) -> Self {
         Self {
             store,
             keys,
-            listings,
+            known,
             packs: Mutex::default(),
-            places: OnceLock::new(),
             cache: Mutex::new(Cache::new(CACHE_BYTES)),
             bases: Bases::default(),
             heavy: Mutex::default(),
@@ -155,6 +155,12 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
     pub fn wanting_contents(mut self) -> Self {
         self.wants_contents = true;
         self
+    }
+
+    /// Takes what a longer log lists, if it is [shared](Self::shared). What was read
+    /// before stays right.
+    pub fn renew(&self, listings: Arc<Listings>) {
+        self.known.renew(listings);
     }
 
     /// Whether the key may read contents, and not only the tree.
@@ -219,7 +225,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
     }
 
     fn open_pack(&self, id: &PackId) -> Result<Arc<ReadPack>, ChunkFault> {
-        let len = match self.listings.get(&self.keys.domain, id) {
+        let len = match self.known.get(&self.keys.domain, id) {
             Some(listed) => listed.pack.len,
             None => self.unlisted_len(id)?,
         };
@@ -272,7 +278,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         place: Place,
         decoded: bool,
     ) -> Option<(Class, u32)> {
-        let listed = self.listings.get(&self.keys.domain, &place.pack);
+        let listed = self.known.get(&self.keys.domain, &place.pack);
         if listed.is_some() {
             return None;
         }
@@ -291,21 +297,15 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
 
     /// Every listed place of a chunk but the one that failed.
     pub(crate) fn other_places(&self, id: &ChunkId, failed: Place) -> Vec<Place> {
-        let places = self.places.get_or_init(|| {
+        let places = self.known.places(|| {
             let mut places: HashMap<ChunkId, Vec<Place>> = HashMap::new();
-            for listed in self
-                .listings
-                .packs()
-                .filter(|listed| listed.domain == self.keys.domain)
-            {
-                let Ok(pack) = self.pack(&listed.pack.id) else {
+            for id in self.known.packs_of(&self.keys.domain) {
+                let Ok(pack) = self.pack(&id) else {
                     continue;
                 };
                 for (record, number) in pack.pack.directory.records.iter().zip(0..) {
-                    places.entry(record.id).or_default().push(Place {
-                        pack: listed.pack.id,
-                        number,
-                    });
+                    let place = Place { pack: id, number };
+                    places.entry(record.id).or_default().push(place);
                 }
             }
             places

@@ -16,12 +16,12 @@ mod file;
 mod tree;
 
 use std::collections::btree_map::{BTreeMap, Entry as Slot};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indelible_format::ids::DomainId;
 
 use crate::read::{ReadError, Reader};
-use crate::repository::{BrokenSnapshot, Repository, Snapshot};
+use crate::repository::{BrokenSnapshot, Listings, Repository, Snapshot};
 use crate::store::ReadStore;
 use chunks::Chunks;
 pub use file::{File, ReadFault};
@@ -34,51 +34,78 @@ pub struct View<S: ReadStore + ?Sized + 'static> {
     refused: Vec<Snapshot>,
 }
 
-/// What views of one repository share: the chunks that were decoded lately.
-#[derive(Clone, Default)]
-pub struct Shelf(Arc<Chunks>);
+/// What views of one repository share, so that a log that has grown costs neither
+/// the memory nor the work of before again: readers, and chunks that were decoded
+/// lately.
+pub struct Shelf<S: ReadStore + ?Sized + 'static> {
+    store: Arc<S>,
+    readers: Mutex<BTreeMap<DomainId, Arc<Reader<'static, S>>>>,
+    chunks: Arc<Chunks>,
+}
+
+impl<S: ReadStore + ?Sized + 'static> Shelf<S> {
+    /// An empty one, over a repository's store.
+    pub fn new(store: Arc<S>) -> Self {
+        Self {
+            store,
+            readers: Mutex::default(),
+            chunks: Arc::default(),
+        }
+    }
+
+    /// The reader of a domain, which knows what the log lists now.
+    fn reader(
+        &self,
+        repository: &Repository<'_, S>,
+        listings: &Arc<Listings>,
+        domain: DomainId,
+    ) -> Result<Arc<Reader<'static, S>>, ReadError> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        match readers.entry(domain) {
+            Slot::Occupied(known) => Ok(Arc::clone(known.get())),
+            Slot::Vacant(slot) => {
+                let (store, listings) = (Arc::clone(&self.store), Arc::clone(listings));
+                let reader = Reader::shared(store, repository, listings, domain)?;
+                Ok(Arc::clone(slot.insert(Arc::new(reader))))
+            }
+        }
+    }
+
+    /// The pack lists of the log as it stands, told to the readers that are open.
+    fn listings(&self, repository: &Repository<'_, S>) -> Arc<Listings> {
+        let listings = Arc::new(repository.listings().0);
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        for reader in readers.values() {
+            reader.renew(Arc::clone(&listings));
+        }
+        listings
+    }
+}
 
 impl<S: ReadStore + ?Sized + 'static> View<S> {
-    /// Opens every snapshot that can be read and that readers do not refuse.
-    /// `store` is the repository's. Reads only what says what snapshots there are.
+    /// Opens every snapshot that can be read and that readers do not refuse. Reads
+    /// only what says what snapshots there are.
     ///
     /// # Errors
     ///
     /// [`ReadError::NotAllowed`] without the verify right.
-    pub fn open(
-        store: &Arc<S>,
-        repository: &Repository<'_, S>,
-        shelf: &Shelf,
-    ) -> Result<Self, ReadError> {
-        let listings = Arc::new(repository.listings().0);
-        let mut readers: BTreeMap<DomainId, Arc<Reader<'static, S>>> = BTreeMap::new();
-        let (mut trees, mut unread, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    pub fn open(repository: &Repository<'_, S>, shelf: &Shelf<S>) -> Result<Self, ReadError> {
         if repository.key().verify.is_none() {
             return Err(ReadError::NotAllowed { needed: "verify" });
         }
+        let listings = shelf.listings(repository);
+        let (mut trees, mut unread, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for snapshot in repository.snapshots() {
-            let snapshot = match snapshot {
-                Ok(snapshot) if snapshot.refused.is_some() => {
-                    refused.push(snapshot);
-                    continue;
+            match snapshot {
+                Ok(snapshot) if snapshot.refused.is_some() => refused.push(snapshot),
+                Ok(snapshot) => {
+                    let domain = snapshot.binding.domain;
+                    let reader = shelf.reader(repository, &listings, domain)?;
+                    let chunks = Arc::clone(&shelf.chunks);
+                    trees.push(Arc::new(Tree::new(reader, snapshot, chunks)));
                 }
-                Ok(snapshot) => snapshot,
-                Err(broken) => {
-                    unread.push(broken);
-                    continue;
-                }
-            };
-            let domain = snapshot.binding.domain;
-            let reader = match readers.entry(domain) {
-                Slot::Occupied(known) => known.into_mut(),
-                Slot::Vacant(slot) => {
-                    let listings = Arc::clone(&listings);
-                    let reader = Reader::shared(Arc::clone(store), repository, listings, domain)?;
-                    slot.insert(Arc::new(reader))
-                }
-            };
-            let (reader, chunks) = (Arc::clone(reader), Arc::clone(&shelf.0));
-            trees.push(Arc::new(Tree::new(reader, snapshot, chunks)));
+                Err(broken) => unread.push(broken),
+            }
         }
         Ok(Self {
             trees,
@@ -93,20 +120,14 @@ impl<S: ReadStore + ?Sized + 'static> View<S> {
     ///
     /// [`ReadError::NotAllowed`] without the verify right.
     pub fn of_one(
-        store: &Arc<S>,
         repository: &Repository<'_, S>,
-        snapshot: &Snapshot,
-        shelf: &Shelf,
+        snapshot: Snapshot,
+        shelf: &Shelf<S>,
     ) -> Result<Arc<Tree<S>>, ReadError> {
-        let listings = Arc::new(repository.listings().0);
-        let domain = snapshot.binding.domain;
-        let reader = Reader::shared(Arc::clone(store), repository, listings, domain)?;
-        let chunks = Arc::clone(&shelf.0);
-        Ok(Arc::new(Tree::new(
-            Arc::new(reader),
-            snapshot.clone(),
-            chunks,
-        )))
+        let listings = shelf.listings(repository);
+        let reader = shelf.reader(repository, &listings, snapshot.binding.domain)?;
+        let chunks = Arc::clone(&shelf.chunks);
+        Ok(Arc::new(Tree::new(reader, snapshot, chunks)))
     }
 
     /// The snapshots, in the order of the log.

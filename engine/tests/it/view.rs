@@ -27,7 +27,8 @@ fn opened<'s>(fixture: &Fixture, store: &'s MemoryStore) -> Repository<'s, Memor
 /// The newest snapshot in a store.
 fn newest(fixture: &Fixture, store: &Arc<MemoryStore>) -> Arc<Tree<MemoryStore>> {
     let repository = opened(fixture, store);
-    let view = View::open(store, &repository, &Shelf::default()).expect("every right is there");
+    let view =
+        View::open(&repository, &Shelf::new(Arc::clone(store))).expect("every right is there");
     Arc::clone(view.trees().last().expect("there is a snapshot"))
 }
 
@@ -179,11 +180,17 @@ fn reads_agree_with_what_was_stored() {
     for offset in (0..bytes.len()).step_by(997) {
         for len in [0, 1, 700, 9_000] {
             let read = file.read_at(offset as u64, len as u64).unwrap();
-            assert!(read == bytes[offset..end(offset, len)], "{len} from {offset}");
+            assert!(
+                read == bytes[offset..end(offset, len)],
+                "{len} from {offset}"
+            );
         }
         let slice = file.slice(offset as u64, 3_000);
         let read = slice.read_at(1_000, 1_000_000).unwrap();
-        assert!(read == bytes[end(offset, 1_000)..end(offset, 3_000)], "a slice from {offset}");
+        assert!(
+            read == bytes[end(offset, 1_000)..end(offset, 3_000)],
+            "a slice from {offset}"
+        );
     }
     for offset in [bytes.len() as u64, u64::MAX] {
         assert!(file.read_at(offset, 10).unwrap().is_empty());
@@ -278,9 +285,15 @@ fn a_lost_page_hides_its_own_entries() {
             damaged.flip(&pack, offset, 0);
             let tree = newest(&fixture, &damaged);
             let (shown, lost): (Vec<_>, Vec<_>) = tree.children(None).partition(Result::is_ok);
-            let found = contents.keys().filter(|path| matches!(tree.entry(path), Ok(Some(_))));
+            let found = contents
+                .keys()
+                .filter(|path| matches!(tree.entry(path), Ok(Some(_))));
             assert_eq!(found.count(), shown.len(), "found and listed are the same");
-            assert_eq!(lost.is_empty(), shown.len() == total, "what is lost is told, once");
+            assert_eq!(
+                lost.is_empty(),
+                shown.len() == total,
+                "what is lost is told, once"
+            );
             assert!(lost.len() <= 1);
             seen_partial += usize::from(!shown.is_empty() && shown.len() < total);
             damaged.flip(&pack, offset, 0);
@@ -299,8 +312,14 @@ fn new_snapshots_show() {
     assert!(!repository.reread().expect("the log can be read"));
     let mut writer = opened(&fixture, &store);
     take(&mut writer, "shop", vec![stream("dump.sql", b"two")]).expect("committed");
+    let shelf = Shelf::new(Arc::clone(&store));
     let count = |repository: &Repository<'_, MemoryStore>| {
-        let view = View::open(&store, repository, &Shelf::default()).expect("every right");
+        let view = View::open(repository, &shelf).expect("every right");
+        for tree in view.trees() {
+            let entry = tree.entry(&path(b"dump.sql")).unwrap().unwrap();
+            let file = tree.open(&entry).unwrap().unwrap();
+            assert_eq!(file.read_at(0, 10).unwrap().len(), 3);
+        }
         view.trees().len()
     };
     assert_eq!(count(&repository), 1);
@@ -321,7 +340,8 @@ fn rights_hold() {
     );
     let store = shared(&fixture);
     let open = |key| Repository::open(&*store, None, key, fixture.env.clone()).expect("it opens");
-    let view = View::open(&store, &open(&may_verify), &Shelf::default()).expect("it may verify");
+    let view =
+        View::open(&open(&may_verify), &Shelf::new(Arc::clone(&store))).expect("it may verify");
     let tree = &view.trees()[0];
     let entry = tree.entry(&path(b"dump.sql")).unwrap().unwrap();
     assert_eq!(entry.size_bytes(), 6);
@@ -330,7 +350,7 @@ fn rights_hold() {
         Err(ReadError::NotAllowed { needed: "restore" })
     ));
     assert!(matches!(
-        View::open(&store, &open(&may_write), &Shelf::default()),
+        View::open(&open(&may_write), &Shelf::new(Arc::clone(&store))),
         Err(ReadError::NotAllowed { needed: "verify" })
     ));
 }
