@@ -192,6 +192,7 @@ pub fn run<S: AppendStore + ?Sized>(
         started_ms,
         finished_ms: clock.now_unix_ms(),
         program: request.program.clone(),
+        contents: None,
     };
     let packs = written.packs.len();
     let lists = lists.and_then(|lists| remembered.keep(lists, &written));

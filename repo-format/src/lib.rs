@@ -20,7 +20,7 @@
 //! | 5 | [`bundle`], [`slot`], [`key_file`] |
 //! | 6 | [`pack`], [`directory`], [`coding`] |
 //! | 7 | [`commit`], [`manifest`] |
-//! | 8 | [`node`], [`places`], [`page`], [`path`] |
+//! | 8 | [`node`], [`places`], [`page`], [`path`], [`contents`] |
 //! | 11 | [`limits`] |
 #![forbid(unsafe_code)]
 // Each decoder's one error is that its bytes are not laid out as its section of
@@ -33,6 +33,7 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod coding;
 pub mod commit;
+pub mod contents;
 pub mod directory;
 pub mod entry;
 pub mod examined;

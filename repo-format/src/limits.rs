@@ -52,3 +52,11 @@ pub const COMPONENT_BYTES_MAX: usize = 255;
 pub const SYMLINK_BYTES_MAX: usize = 4_095;
 /// A NAME or a NAME pattern, bytes.
 pub const NAME_BYTES_MAX: usize = 128;
+/// All tables of contents of a snapshot, bytes.
+pub const CONTENTS_BYTES_MAX: usize = 64 << 20;
+/// Sections of one dump.
+pub const CONTENTS_SECTIONS_MAX: usize = 1 << 20;
+/// Parts of a section's name.
+pub const CONTENTS_NAME_PARTS_MAX: usize = 3;
+/// One part of a section's name, bytes.
+pub const CONTENTS_NAME_PART_BYTES_MAX: usize = 1_024;

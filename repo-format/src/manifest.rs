@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::limits::CONTENTS_BYTES_MAX;
 use crate::name::Name;
 use crate::node::PlacedRoot;
 use crate::wire::{Builder, Cursor, LayoutError, ascending, within};
@@ -63,6 +64,8 @@ pub struct Manifest {
     pub finished_ms: u64,
     /// The program that wrote it.
     pub program: Option<String>,
+    /// Top of the stream of tables of contents (SPEC 8.6).
+    pub contents: Option<PlacedRoot>,
 }
 
 mod tag {
@@ -77,6 +80,7 @@ mod tag {
     pub(super) const TIMES: u16 = 9;
     pub(super) const PROGRAM: u16 = 10;
     pub(super) const DELTAS: u16 = 11;
+    pub(super) const CONTENTS: u16 = 12;
 }
 
 fn encode_list(out: &mut Builder, list: &[String]) {
@@ -158,6 +162,11 @@ impl Manifest {
         if cost.delta_chunks > 0 {
             record(tag::DELTAS, Builder::new().u64(cost.delta_chunks));
         }
+        if let Some(contents) = &self.contents {
+            let mut value = Builder::new();
+            contents.encode_to(&mut value);
+            record(tag::CONTENTS, &mut value);
+        }
         out.finish()
     }
 
@@ -227,8 +236,16 @@ impl Manifest {
             started_ms,
             finished_ms,
             program: records.text(tag::PROGRAM, "program of the manifest")?,
+            contents: records.optional(tag::CONTENTS, decode_contents)?,
         })
     }
+}
+
+fn decode_contents(cursor: &mut Cursor<'_>) -> Result<PlacedRoot, LayoutError> {
+    let placed = PlacedRoot::decode(cursor)?;
+    let most = CONTENTS_BYTES_MAX as u64;
+    within(placed.root.len, 1, most, "tables of contents")?;
+    Ok(placed)
 }
 
 fn decode_source(cursor: &mut Cursor<'_>) -> Result<Source, LayoutError> {

@@ -9,6 +9,7 @@ use indelible_format::bundle::KeyBundle;
 use indelible_format::checkpoint::ParsedCheckpoint;
 use indelible_format::coding::{self, Coding};
 use indelible_format::commit::{CommitBody, SnapshotBody};
+use indelible_format::contents::DumpTables;
 use indelible_format::directory::DIRECTORY_BYTES_MAX;
 use indelible_format::entry::ParsedEntry;
 use indelible_format::genesis::Genesis;
@@ -35,7 +36,7 @@ pub(crate) type Codec = fn(&[u8]) -> Option<Vec<u8>>;
 pub(crate) const OWN: PackId = PackId([0; 32]);
 
 /// All codecs by their names.
-pub(crate) const CODECS: [(&str, Codec); 26] = [
+pub(crate) const CODECS: [(&str, Codec); 27] = [
     ("log-entry", log_entry),
     ("genesis-body", |bytes| {
         Some(Genesis::decode(bytes).ok()?.encode())
@@ -85,6 +86,7 @@ pub(crate) const CODECS: [(&str, Codec); 26] = [
     ("places", all_places),
     ("page", page),
     ("manifest", manifest),
+    ("contents", contents),
     ("commit-body", |bytes| {
         Some(CommitBody::decode(bytes).ok()?.encode())
     }),
@@ -215,6 +217,22 @@ fn page(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(page::encode(&records, &page.places, &OWN))
 }
 
+/// Sections cover their dump without a gap.
+fn contents(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut encoded = Vec::new();
+    for dump in DumpTables::new(bytes).ok()? {
+        let (path, contents) = dump.ok()?;
+        let end = contents.sections().fold(0, |end, section| {
+            assert_eq!(section.offset, end);
+            assert_eq!(section.name.parts().next_back(), section.name.last());
+            end + section.len
+        });
+        assert_eq!(contents.len(), end);
+        contents.encode_to(&path, &mut encoded);
+    }
+    Some(encoded)
+}
+
 /// Records of a later version are passed over, and so not written again: the
 /// rest must be.
 fn manifest(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -224,7 +242,7 @@ fn manifest(bytes: &[u8]) -> Option<Vec<u8>> {
     while cursor.remaining() > 0 {
         let tag = cursor.u16("tag").unwrap();
         let value = cursor.text32(bytes.len(), "value").unwrap();
-        if (1..=11).contains(&tag) {
+        if (1..=12).contains(&tag) {
             known.u16(tag).text32(value);
         } else {
             unknown += 1;

@@ -257,6 +257,7 @@ pub(crate) fn manifest() -> Manifest {
         started_ms: EPOCH_MS,
         finished_ms: EPOCH_MS + 60_000,
         program: Some("indelible 0.1.0".to_owned()),
+        contents: None,
     }
 }
 

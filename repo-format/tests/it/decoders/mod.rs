@@ -109,6 +109,7 @@ pub(crate) fn run(vector: &Vector) -> Result<Found, Refused> {
         "page" => trees::page,
         "path" => trees::path,
         "manifest" => trees::manifest,
+        "contents" => trees::contents,
         "commit-body" => trees::commit_body,
         "reach" => trees::reach,
         other => panic!("{}: there is no decoder {other}", vector.name),

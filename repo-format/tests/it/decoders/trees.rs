@@ -1,11 +1,12 @@
 //! Commits and trees (SPEC 7, 8).
 
 use indelible_format::commit::{Binding, CommitBody, Reach};
+use indelible_format::contents::DumpTables;
 use indelible_format::ids::{CommitId, DomainId, PackId, RepositoryId};
 use indelible_format::manifest::Manifest;
 use indelible_format::node::{Node, PlacedRoot};
 use indelible_format::page::{self, EntryKind, Page};
-use indelible_format::path::EntryPath;
+use indelible_format::path::{EntryPath, shown};
 use indelible_format::places::{self, Place};
 use indelible_format::wire::Cursor;
 
@@ -86,6 +87,29 @@ pub(super) fn manifest(vector: &Vector) -> Result<Found, Refused> {
     Ok(Found { encoded, ..found })
 }
 
+pub(super) fn contents(vector: &Vector) -> Result<Found, Refused> {
+    let (mut found, mut encoded) = (Found::new(), Vec::new());
+    for (number, dump) in DumpTables::new(vector.bytes())?.enumerate() {
+        let (path, contents) = dump?;
+        contents.encode_to(&path, &mut encoded);
+        let lines = contents.sections().map(|section| {
+            let name: Vec<String> = section.name.parts().map(|x| shown(x).to_string()).collect();
+            let name = name.join(".");
+            let (from, len) = (section.offset, section.len);
+            let line = format!("{:?}:{name}:{from}+{len}", section.kind);
+            if section.rows > 0 {
+                format!("{line}({} rows)", section.rows)
+            } else {
+                line
+            }
+        });
+        let dump = format!("{path} {:?} {}", contents.dialect(), list(lines));
+        found = found.give(&format!("dump-{number}"), dump);
+    }
+    let encoded = Some(encoded);
+    Ok(Found { encoded, ..found })
+}
+
 fn describe(manifest: &Manifest) -> Found {
     let root = |placed: &PlacedRoot| {
         let root = &placed.root;
@@ -107,6 +131,10 @@ fn describe(manifest: &Manifest) -> Found {
         .give("source", format!("{:?}", manifest.source))
         .give("times", list([manifest.started_ms, manifest.finished_ms]))
         .give("program", format!("{:?}", manifest.program))
+        .give(
+            "contents",
+            format!("{:?}", manifest.contents.as_ref().map(root)),
+        )
 }
 
 pub(super) fn commit_body(vector: &Vector) -> Result<Found, Refused> {

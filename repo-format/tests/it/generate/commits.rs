@@ -62,6 +62,12 @@ fn manifests() -> Vec<Vector> {
     let mut leaning = manifest();
     leaning.accounting.delta_chunks = 3;
     group.accept("deltas", "with new chunks that are deltas", leaning.encode());
+    let listed = Manifest { contents: manifest().small, ..manifest() };
+    group.accept("contents", "with tables of contents", listed.encode());
+    let mut long = listed;
+    long.contents.as_mut().unwrap().root.len = (64 << 20) + 1;
+    let over = "OutOfBounds: tables of contents";
+    group.reject("contents-long", "tables of contents over 64 MiB", over, long.encode());
     let none = longer(&manifest().encode(), &[11, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     group.reject("deltas-none", "no delta", "OutOfBounds: deltas of the manifest", none);
     let bare = Manifest {

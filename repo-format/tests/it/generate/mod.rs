@@ -12,6 +12,8 @@ mod checkpoints;
 #[rustfmt::skip]
 mod commits;
 #[rustfmt::skip]
+mod contents;
+#[rustfmt::skip]
 mod entries;
 #[rustfmt::skip]
 mod grants;
@@ -42,6 +44,7 @@ pub(crate) fn all() -> Vec<Vector> {
     let makers = [
         checkpoints::make,
         commits::make,
+        contents::make,
         entries::make,
         grants::make,
         histories::make,

@@ -107,6 +107,7 @@ fn tree_encoding() -> Vec<BoxedStrategy<Encoding>> {
         encoded("node", any_::node(), |x| x.encode(&OWN)),
         encoded("page", any_::page(), |x| encode_page(&x)),
         encoded("manifest", any_::manifest(), |x| x.encode()),
+        encoded("contents", any_::contents(), |x| any_::encode_contents(&x)),
         encoded("commit-body", any_::commit_body(), |x| x.encode()),
         encoded("reach", any_::reach(), |x| sealed::plain_reach(&x)),
         encoded("directory", any_::directory(), |x| {

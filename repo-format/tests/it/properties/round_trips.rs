@@ -5,6 +5,7 @@ use indelible_format::bundle::KeyBundle;
 use indelible_format::checkpoint::{Checkpoint, ParsedCheckpoint, is_signature_line};
 use indelible_format::coding::{self, Class, Coding, Decoder};
 use indelible_format::commit::SnapshotBody;
+use indelible_format::contents::DumpTables;
 use indelible_format::entry::{Body, Draft, ParsedEntry};
 use indelible_format::genesis::Genesis;
 use indelible_format::grant::{Authorize, GrantFacts, Revoke};
@@ -130,13 +131,14 @@ proptest! {
 
     /// Trees decode to what was encoded.
     ///
-    /// Method: arbitrary nodes, pages, places and manifests.
+    /// Method: arbitrary nodes, pages, places, manifests and tables of contents.
     #[test]
     fn trees(
         node in any_::node(),
         page in any_::page(),
         places in any_::some_places(),
         manifest in any_::manifest(),
+        contents in any_::contents(),
     ) {
         prop_assert_eq!(Node::decode(&node.encode(&OWN), &OWN), Ok(node));
         let records: Vec<Vec<u8>> = page.entries.iter().map(TreeEntry::encode).collect();
@@ -145,6 +147,9 @@ proptest! {
         let bytes = places::encode(&places, &OWN);
         prop_assert_eq!(places::decode(Cursor::new(&bytes), places.len(), &OWN), Ok(places));
         prop_assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
+        let bytes = any_::encode_contents(&contents);
+        let decoded: Result<Vec<_>, _> = DumpTables::new(&bytes).unwrap().collect();
+        prop_assert_eq!(decoded, Ok(contents));
     }
 
     /// Directories and reaches decode to what was sealed.

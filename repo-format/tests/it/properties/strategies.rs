@@ -4,6 +4,7 @@ use indelible_format::attest::{Attest, Level};
 use indelible_format::bundle::KeyBundle;
 use indelible_format::coding::Coding;
 use indelible_format::commit::{CommitBody, Reach, SnapshotBody};
+use indelible_format::contents::{Contents, ContentsBuilder, Dialect, SectionKind};
 use indelible_format::directory::{Base, Directory, Record};
 use indelible_format::genesis::{ChunkerParameters, Genesis};
 use indelible_format::grant::{Authorize, GrantFacts, Revoke};
@@ -291,11 +292,15 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
         Just(Source::Stdin),
         texts().prop_map(Source::Commands),
     ];
-    let roots = (placed_root(), option::of(placed_root()));
+    let listed = placed_root().prop_map(|mut placed| {
+        placed.root.len = 1 + placed.root.len % (64 << 20);
+        placed
+    });
+    let roots = (placed_root(), option::of(placed_root()), option::of(listed));
     let optional = (option::of(".{0,12}"), option::of(".{0,12}"));
     let labels = btree_set(".{0,12}", 0..3);
     (name(), optional, labels, roots, source, any::<[u64; 8]>()).prop_map(
-        |(name, (host, program), labels, (list, small), source, numbers)| {
+        |(name, (host, program), labels, (list, small, contents), source, numbers)| {
             let [
                 entries,
                 content_bytes,
@@ -324,9 +329,36 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
                 started_ms,
                 finished_ms,
                 program,
+                contents,
             }
         },
     )
+}
+
+/// A stream of tables of contents, and what it says.
+pub(super) fn contents() -> impl Strategy<Value = Vec<(EntryPath, Contents)>> {
+    let kind = prop::sample::select(SectionKind::ALL.to_vec());
+    let part = prop_oneof![vec(any::<u8>(), 0..4), vec(Just(b'x'), 1_024..=1_024)];
+    let section = (kind, vec(part, 0..=3), 1_u64..1 << 40, any::<u64>());
+    let dialect = prop::sample::select(Dialect::ALL.to_vec());
+    let table = (dialect, vec(section, 1..6)).prop_map(|(dialect, sections)| {
+        let mut builder = ContentsBuilder::new(dialect);
+        for (kind, name, len, rows) in sections {
+            let name: Vec<&[u8]> = name.iter().map(Vec::as_slice).collect();
+            builder.push(kind, &name, len, rows).unwrap();
+        }
+        builder.finish().unwrap().unwrap()
+    });
+    proptest::collection::btree_map(path(), table, 1..4)
+        .prop_map(|tables| tables.into_iter().collect())
+}
+
+pub(super) fn encode_contents(tables: &[(EntryPath, Contents)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (path, contents) in tables {
+        contents.encode_to(path, &mut bytes);
+    }
+    bytes
 }
 
 pub(super) fn directory() -> impl Strategy<Value = Directory> {

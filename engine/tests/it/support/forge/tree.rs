@@ -279,6 +279,7 @@ pub(crate) fn manifest(list: Stored, level: u8, pack: &NewPack) -> Manifest {
         started_ms: 0,
         finished_ms: 0,
         program: None,
+        contents: None,
     }
 }
 
