@@ -12,7 +12,9 @@
 //! from, and never write.
 
 mod chunks;
+mod diff;
 mod file;
+mod tables;
 mod tree;
 
 use std::collections::btree_map::{BTreeMap, Entry as Slot};
@@ -24,7 +26,9 @@ use crate::read::{ReadError, Reader};
 use crate::repository::{BrokenSnapshot, Listings, Repository, Snapshot};
 use crate::store::ReadStore;
 use chunks::Chunks;
+pub use diff::{Change, EntryChange, TableChange, diff};
 pub use file::{File, ReadFault};
+pub use tables::{Dumps, TableRows, parts_of, rows_of, shown_name};
 pub use tree::{Children, Entry, Tree};
 
 /// The snapshots of a repository as its log stood when they were opened.

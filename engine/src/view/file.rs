@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use indelible_format::ids::ChunkId;
 use indelible_format::node::PlacedRoot;
 
 use super::tree::Tree;
@@ -137,6 +138,20 @@ impl<S: ReadStore + ?Sized + 'static> File<S> {
             bytes.extend_from_slice(range.ok_or_else(|| fault(ReadError::BeyondEnd))?);
         }
         Ok(bytes)
+    }
+
+    /// The chunks that it consists of, each with how many of its bytes lie in front of
+    /// the file's and how many the file has.
+    pub(super) fn chunks(&self) -> Result<Vec<(ChunkId, u64, u64)>, ReadError> {
+        let Some(root) = self.root.as_ref().filter(|_| self.len > 0) else {
+            return Ok(Vec::new());
+        };
+        let parts = self.tree.reader.walk(root, self.base, self.len);
+        let chunk = |part: Part| {
+            let (item, _) = part.chunk.clone()?;
+            Ok((item.id, part.widened().1, part.len))
+        };
+        parts.map(chunk).collect()
     }
 
     /// Has the next chunks decoded, if the file is read from one end to the other.

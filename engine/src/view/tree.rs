@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use indelible_format::ids::DomainId;
 use indelible_format::node::PlacedRoot;
 use indelible_format::page::{Content, EntryKind, Metadata, TreeEntry};
 use indelible_format::path::EntryPath;
@@ -94,6 +95,17 @@ impl<S: ReadStore + ?Sized + 'static> Tree<S> {
     /// The snapshot.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// The domain whose keys give its chunks their ids.
+    pub(super) fn domain(&self) -> DomainId {
+        self.snapshot.binding.domain
+    }
+
+    /// Every entry, in the order of their paths. After one that can't be read, others
+    /// may follow.
+    pub fn entries(&self) -> impl Iterator<Item = Result<Entry, ReadError>> {
+        self.from(&|_| false).map(|entry| entry.map(Entry::of))
     }
 
     /// What stands at a path.
