@@ -17,6 +17,7 @@
 //! | cutting | [`chunker`], [`past`] |
 //! | reading | [`read`] |
 //! | a repository, opened | [`repository`] |
+//! | what a dump holds | [`sql`] |
 //! | what a person asks for | [`snapshot`], [`restore`], [`view`], [`verify`], with [`source`] and [`target`] |
 //!
 //! Snapshot code holds a [`store::AppendStore`], which can't overwrite and can't
@@ -38,6 +39,7 @@ pub mod repository;
 pub mod restore;
 pub mod snapshot;
 pub mod source;
+pub mod sql;
 pub mod state;
 pub mod store;
 pub mod target;

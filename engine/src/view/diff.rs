@@ -162,7 +162,8 @@ fn compare<S: ReadStore + ?Sized + 'static>(
         (Some(before_file), Some(after_file)) => {
             let shared = one.tree.domain() == other.tree.domain();
             let (old, new) = (before_file.chunks()?, after_file.chunks()?);
-            if !(shared && old == new) && !same(&before_file, &after_file, shared)? {
+            let known_same = shared && old == new;
+            if !known_same && !same(&before_file, &after_file, shared)? {
                 let (gone, new) = if shared {
                     (lacking(&old, &new), lacking(&new, &old))
                 } else {
@@ -266,6 +267,9 @@ fn same<S: ReadStore + ?Sized + 'static>(
     Ok(true)
 }
 
+/// A table in the one dump and in the other.
+type Pair = (Option<TableRows>, Option<TableRows>);
+
 /// The tables that differ between two dumps, in the order of their names.
 fn tables_of<S: ReadStore + ?Sized + 'static>(
     (one, other): (&File<S>, &File<S>),
@@ -274,8 +278,7 @@ fn tables_of<S: ReadStore + ?Sized + 'static>(
     after: Vec<TableRows>,
     shared: bool,
 ) -> Result<Vec<TableChange>, ReadError> {
-    let mut tables: BTreeMap<Vec<Vec<u8>>, (Option<TableRows>, Option<TableRows>)>;
-    tables = BTreeMap::new();
+    let mut tables: BTreeMap<Vec<Vec<u8>>, Pair> = BTreeMap::new();
     for table in before {
         let name = table.name.clone();
         tables.entry(name).or_default().0 = Some(table);
