@@ -175,6 +175,14 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
         found.into_iter().map(Result::ok).collect()
     }
 
+    /// The length that a directory states of a data chunk at a place, bytes, if that has
+    /// this id.
+    pub(crate) fn base_len(&self, (id, place): &(ChunkId, Place)) -> Option<usize> {
+        let pack = self.data_pack(id, *place).ok()?;
+        let record = pack.pack.directory.records.get(usize::from(place.number))?;
+        usize::try_from(record.plain_len).ok()
+    }
+
     /// Checks deltas at their places, each with whether others that are checked
     /// lean on it, and says `done` of each.
     pub(crate) fn check_deltas(

@@ -5,6 +5,7 @@
 //! client's own list of chunks grows beside it, and is not missed if it fails.
 
 use std::collections::HashSet;
+use std::iter;
 
 use indelible_format::node::{Item, Root};
 use indelible_format::secret::SecretKey;
@@ -12,7 +13,7 @@ use indelible_format::secret::SecretKey;
 use super::before::SMALL;
 use super::code::{Coder, NewChunk};
 use super::cutter::Cut;
-use super::lean::{Lean, Trail};
+use super::lean::{Chosen, Lean, Trail};
 use super::writer::{WriteError, Writer};
 use crate::state::{ListWriter, ListedChunk, StreamList, anchor};
 use crate::tree::ListBuilder;
@@ -78,17 +79,11 @@ impl<'k, 'w, 'scope> Intake<'k, 'w, 'scope> {
             .map(|cut| !self.writer.has(&cut.id) && seen.insert(cut.id))
             .collect();
         let writer = &self.writer;
-        let leaned = match &mut self.lean {
-            Some(lean) => lean.on(&mut stream.trail, bytes, cuts, &is_new, writer),
+        let chosen = match &mut self.lean {
+            Some(lean) => lean.choose(&mut stream.trail, bytes, cuts, &is_new, writer),
             None => cuts.iter().map(|_| None).collect(),
         };
-        let chunks = cuts.iter().zip(is_new).zip(leaned);
-        let new: Vec<NewChunk<'_>> = chunks
-            .filter(|((_, is_new), _)| *is_new)
-            .map(|((cut, _), leaned)| NewChunk { cut, leaned })
-            .collect();
-        let coded = self.coder.code(&new, bytes);
-        self.writer.put(coded)?;
+        self.store_new(bytes, cuts, &is_new, chosen)?;
         for cut in cuts {
             let item = Item {
                 id: cut.id,
@@ -96,6 +91,37 @@ impl<'k, 'w, 'scope> Intake<'k, 'w, 'scope> {
             };
             stream.list.push(item, self.node_id, &mut self.writer)?;
             self.note(stream, cut, bytes);
+        }
+        Ok(())
+    }
+
+    /// Codes and stores the chunks that are new, in stretches: as many at a time as
+    /// the old chunks that they lean on can be held of.
+    fn store_new(
+        &mut self,
+        bytes: &[u8],
+        cuts: &[Cut],
+        is_new: &[bool],
+        mut chosen: Vec<Option<Chosen>>,
+    ) -> Result<(), WriteError> {
+        let stretches = match &self.lean {
+            Some(lean) => lean.stretches(&chosen),
+            None => iter::once(0..cuts.len()).collect(),
+        };
+        for stretch in stretches {
+            let chosen: Vec<Option<Chosen>> = chosen.drain(..stretch.len()).collect();
+            let leaned = match &self.lean {
+                Some(lean) => lean.decode(chosen),
+                None => chosen.iter().map(|_| None).collect(),
+            };
+            let chunks = cuts[stretch.clone()].iter().zip(&is_new[stretch]);
+            let new: Vec<NewChunk<'_>> = chunks
+                .zip(leaned)
+                .filter(|((_, is_new), _)| **is_new)
+                .map(|((cut, _), leaned)| NewChunk { cut, leaned })
+                .collect();
+            let coded = self.coder.code(&new, bytes);
+            self.writer.put(coded)?;
         }
         Ok(())
     }

@@ -15,21 +15,18 @@
 //! All that lists say is a guess. What is leaned on is what the index has in an
 //! authentic directory, decoded and held against its id; a wrong guess costs room.
 
+mod chosen;
 mod forerunner;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::ops::Range;
 
-use indelible_format::ids::{ChunkId, PackId};
+use indelible_format::ids::ChunkId;
 use indelible_format::limits::DELTA_BASES_MAX;
-use indelible_format::places::Place;
 
 use super::cutter::Cut;
 use super::writer::Writer;
-use crate::pack::Basis;
-use crate::read::Reader;
 use crate::state::{ANCHOR_BYTES, ListFile, anchor};
-use crate::store::ReadStore;
+pub(super) use chosen::{Bases, Chosen, Leaned};
 use forerunner::{Forerunner, Spot};
 
 /// A base that has less than this part of a chunk's length in common with it is not
@@ -43,28 +40,6 @@ const CHUNKS_MAX: u64 = 16;
 /// Chunks that one leans on at all depths: all of them together fit what readers hold
 /// at once (SPEC 6.6), however they lean on one another.
 const BELOW_MAX: usize = 64;
-
-/// Gives the plaintexts of old chunks, as far as they can be had.
-pub(super) trait Bases: Sync {
-    /// One for each id, from its place.
-    fn bases(&self, wanted: &[(ChunkId, Place)]) -> Vec<Option<Arc<Vec<u8>>>>;
-}
-
-impl<S: ReadStore + ?Sized> Bases for Reader<'_, S> {
-    fn bases(&self, wanted: &[(ChunkId, Place)]) -> Vec<Option<Arc<Vec<u8>>>> {
-        Reader::bases(self, wanted)
-    }
-}
-
-/// What a new chunk can lean on.
-pub(super) struct Leaned {
-    /// For its record.
-    pub(super) basis: Basis,
-    /// The plaintexts of its bases.
-    pub(super) plains: Vec<Arc<Vec<u8>>>,
-    /// The packs that decoding it takes.
-    pub(super) packs: Vec<PackId>,
-}
 
 /// Where a stream has come to on the ground.
 #[derive(Debug, Default)]
@@ -92,23 +67,33 @@ impl<'b> Lean<'b> {
         Trail(self.ground.begin(path, place))
     }
 
-    /// What each of the chunks that `is_new` can lean on. All of a stream's chunks
+    /// What each of the chunks that `is_new` is to lean on. All of a stream's chunks
     /// pass here, so that the trail is not lost.
-    pub(super) fn on(
+    pub(super) fn choose(
         &mut self,
         trail: &mut Trail,
         bytes: &[u8],
         cuts: &[Cut],
         is_new: &[bool],
         writer: &Writer<'_, '_>,
-    ) -> Vec<Option<Leaned>> {
+    ) -> Vec<Option<Chosen>> {
         let mut chosen = Vec::with_capacity(cuts.len());
         for (cut, is_new) in cuts.iter().zip(is_new) {
             let versions = self.versions(trail, bytes, cut);
             let versions = if *is_new { &versions[..] } else { &[] };
-            chosen.push(self.choose(versions, writer));
+            chosen.push(self.shallow(versions, writer));
         }
-        self.decode(chosen)
+        chosen
+    }
+
+    /// Cuts chunks into stretches whose old versions are held together.
+    pub(super) fn stretches(&self, chosen: &[Option<Chosen>]) -> Vec<Range<usize>> {
+        chosen::stretches(&*self.bases, chosen)
+    }
+
+    /// Decodes the old versions of a stretch of chunks, each once.
+    pub(super) fn decode(&self, chosen: Vec<Option<Chosen>>) -> Vec<Option<Leaned>> {
+        chosen::decode(&*self.bases, chosen)
     }
 
     /// The old chunks that a new one has content of, in their order.
@@ -130,7 +115,7 @@ impl<'b> Lean<'b> {
     }
 
     /// What is shallow enough of old versions, or of what those lean on.
-    fn choose(&self, versions: &[ChunkId], writer: &Writer<'_, '_>) -> Option<Chosen> {
+    fn shallow(&self, versions: &[ChunkId], writer: &Writer<'_, '_>) -> Option<Chosen> {
         let mut chosen = Chosen::default();
         for id in versions {
             let room = DELTA_BASES_MAX.saturating_sub(chosen.bases.len());
@@ -150,45 +135,6 @@ impl<'b> Lean<'b> {
         }
         (!chosen.bases.is_empty()).then_some(chosen)
     }
-
-    /// Decodes the bases of all chunks together, each once.
-    fn decode(&self, chosen: Vec<Option<Chosen>>) -> Vec<Option<Leaned>> {
-        let mut wanted: Vec<(ChunkId, Place)> = Vec::new();
-        let mut at = HashMap::new();
-        for base in chosen.iter().flatten().flat_map(|chosen| &chosen.bases) {
-            at.entry(base.1).or_insert_with(|| {
-                wanted.push(*base);
-                wanted.len() - 1
-            });
-        }
-        let plains = self.bases.bases(&wanted);
-        let leaned = chosen.into_iter().map(|chosen| {
-            let chosen = chosen?;
-            let plains = chosen
-                .bases
-                .iter()
-                .map(|(_, place)| plains[at[place]].clone());
-            Some(Leaned {
-                plains: plains.collect::<Option<Vec<_>>>()?,
-                basis: Basis {
-                    depth: chosen.depth,
-                    bases: chosen.bases.iter().map(|(_, place)| *place).collect(),
-                },
-                packs: chosen.packs,
-            })
-        });
-        leaned.collect()
-    }
-}
-
-/// Bases that are not decoded yet.
-#[derive(Default)]
-struct Chosen {
-    depth: u8,
-    /// Chunks that decoding the bases takes.
-    chunks: usize,
-    bases: Vec<(ChunkId, Place)>,
-    packs: Vec<PackId>,
 }
 
 /// Where on the ground the old version of a chunk begins and ends.
