@@ -150,6 +150,7 @@ impl Bench {
             program: None,
             level: COMPRESSION_LEVEL,
             delta: true,
+            keep_packs: None,
         };
         let input = Input::Items(vec![item]);
         snapshot::run(

@@ -183,6 +183,7 @@ impl Lab {
             program: None,
             level,
             delta,
+            keep_packs: None,
         };
         let input = Input::Items(items);
         let summary = snapshot::run(&mut repository, &request, input, &Cancel::new(), &Silent)?;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Immutable, deduplicating, encrypted backups of SQL database dumps.
@@ -228,6 +229,12 @@ pub(crate) struct Snapshot {
     /// stored whole, and no key of a pack is kept on this host to read them with.
     #[arg(long, value_name = "on|off", default_value = "on")]
     pub(crate) delta: Toggle,
+    /// For a repository that is slow, or takes money for reading: keep copies of its
+    /// packs on this host, as encrypted as they are there, so many bytes of them at most,
+    /// such as 2GiB. What changed chunks are compared with is then read here. 0 removes
+    /// them [default: those that are there stay, and are not used].
+    #[arg(long, env = "INDELIBLE_KEEP_PACKS", value_name = "SIZE")]
+    pub(crate) keep_packs: Option<ByteSize>,
     /// A dump command, run without a shell, whose output is stored.
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["paths", "renamed"])]
     pub(crate) command: Vec<OsString>,

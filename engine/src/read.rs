@@ -92,8 +92,18 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         listings: &'r Listings,
         domain: DomainId,
     ) -> Result<Self, ReadError> {
+        Self::over(repository.store(), repository, listings, domain)
+    }
+
+    /// The same, with packs from another store than the repository's.
+    pub(crate) fn over<R: ReadStore + ?Sized>(
+        store: &'r S,
+        repository: &'r Repository<'_, R>,
+        listings: &'r Listings,
+        domain: DomainId,
+    ) -> Result<Self, ReadError> {
         let keys = DomainReader::new(repository, domain)?;
-        let store = Held::Borrowed(repository.store());
+        let store = Held::Borrowed(store);
         let known = Known::new(listings);
         Ok(Self::with_keys(store, known, keys))
     }
@@ -122,13 +132,23 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
         listings: &'r Listings,
         pack_keys: PackKeys<'r>,
     ) -> Option<Self> {
+        Self::of_writer_over(repository.store(), repository, listings, pack_keys)
+    }
+
+    /// The same, with packs from another store than the repository's.
+    pub(crate) fn of_writer_over<R: ReadStore + ?Sized>(
+        store: &'r S,
+        repository: &'r Repository<'_, R>,
+        listings: &'r Listings,
+        pack_keys: PackKeys<'r>,
+    ) -> Option<Self> {
         let key = repository.key();
         let keys = if key.restore.is_some() {
             DomainReader::new(repository, key.domain).ok()?
         } else {
             DomainReader::of_writer(repository, pack_keys)?
         };
-        let store = Held::Borrowed(repository.store());
+        let store = Held::Borrowed(store);
         let known = Known::new(listings);
         Some(Self::with_keys(store, known, keys))
     }

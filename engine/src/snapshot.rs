@@ -18,6 +18,7 @@ mod feed;
 mod intake;
 mod kept;
 mod lean;
+mod near;
 mod prepare;
 mod publish;
 mod source_items;
@@ -38,7 +39,7 @@ use crate::chunker::Chunker;
 use crate::progress::{Note, Progress};
 use crate::repository::Repository;
 use crate::source::{Change, CommandSpec, Item, Stderr};
-use crate::state::ListWriter;
+use crate::state::{ListWriter, PackCopies};
 use crate::store::AppendStore;
 use before::{Before, last_snapshot};
 use commit::commit_snapshot;
@@ -46,6 +47,7 @@ use cutter::Cutting;
 pub use error::SnapshotRunError;
 use intake::Intake;
 use kept::{Kept, PackKeys};
+use near::NearStore;
 use prepare::Prepared;
 pub use publish::PublishError;
 use publish::Publisher;
@@ -98,6 +100,9 @@ pub struct Request {
     /// Whether chunks may be stored as deltas, and the keys of their packs be
     /// remembered where that takes them.
     pub delta: bool,
+    /// So many bytes of packs, sealed as they are, the client keeps copies of, to read
+    /// what deltas lean on; `None` keeps and removes none.
+    pub keep_packs: Option<u64>,
 }
 
 /// What a snapshot came to.
@@ -150,11 +155,13 @@ pub fn run<S: AppendStore + ?Sized>(
     let mut prepared = prepare::prepare(repository, &commit, progress)?;
     let kept = Kept::of(repository, &request.name);
     let remembered = kept.keys(repository, request.delta);
+    let copies = Kept::copies(repository, &remembered, request.keep_packs);
     let lists = kept.begin(&commit, repository.env().random());
     let job = Job {
         request,
         kept,
         remembered: &remembered,
+        copies: copies.as_ref(),
         cancel,
         progress,
     };
@@ -296,6 +303,7 @@ struct Job<'j> {
     /// What the client kept of snapshots before.
     kept: Kept,
     remembered: &'j PackKeys,
+    copies: Option<&'j PackCopies>,
     cancel: &'j Cancel,
     progress: &'j dyn Progress,
 }
@@ -337,9 +345,9 @@ fn store<S: AppendStore + ?Sized>(
         Some(_) => None,
         None => last_snapshot(repository, &prepared.listings, &job.request.name),
     };
-    let lean = job
-        .kept
-        .lean(repository, &prepared.listings, job.remembered);
+    let listings = &prepared.listings;
+    let near = NearStore::new(repository.store(), job.copies, listings, key.domain);
+    let lean = job.kept.lean(repository, &near, listings, job.remembered);
     if job
         .kept
         .is_forgotten(repository, job.remembered, last.is_some())
@@ -355,7 +363,7 @@ fn store<S: AppendStore + ?Sized>(
         let publisher = Publisher::start(
             scope,
             repository.store(),
-            repository.state(),
+            (repository.state(), job.copies),
             journal,
             job.progress,
         );

@@ -1,6 +1,6 @@
 //! What a client keeps to itself: which repository stood where, the log that it
 //! saw, which of its entries were rightly signed, what was sealed in them, packs
-//! of runs that died, and copies of pack directories.
+//! of runs that died, and copies of pack directories and, if they are wanted, of packs.
 //!
 //! Losing all of it loses no data: a client then can't tell a rollback that
 //! happened before, and reads and computes more once. What it holds is trusted
@@ -25,6 +25,7 @@ use crate::pin::{Accepted, PIN_BYTES_MAX};
 mod chunk_lists;
 mod journal;
 mod opened;
+mod pack_copies;
 mod segments;
 mod signed;
 
@@ -33,6 +34,7 @@ pub use chunk_lists::{
 };
 pub use journal::{Journal, JournalledPack};
 pub use opened::OPENED_BYTES_MAX;
+pub use pack_copies::{PackCopies, Room};
 pub use segments::{SegmentDraft, SegmentFile, SegmentName, Segments, Turn};
 
 const LOG_MAGIC: &[u8] = b"INDLPIN1";
@@ -287,6 +289,19 @@ fn create_locked(path: &Path) -> Result<File, StateError> {
     file.try_lock()
         .map_err(|error| failed("lock", path)(error.into()))?;
     Ok(file)
+}
+
+/// A lock on a file that is made for it, unless another has it.
+fn try_lock(path: &Path) -> Option<File> {
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .ok()?;
+    lock.try_lock().ok()?;
+    Some(lock)
 }
 
 /// The file's bytes, or `None` if there is no file. A longer one is damaged.

@@ -199,6 +199,7 @@ impl<'c> Stage<'c> {
             program: Some(concat!("indelible ", env!("CARGO_PKG_VERSION")).to_owned()),
             level: snapshot::COMPRESSION_LEVEL,
             delta: true,
+            keep_packs: None,
         };
         Ok(snapshot::run(
             &mut repository,

@@ -34,6 +34,7 @@ pub(crate) fn run(context: &Context, args: Snapshot) -> Result<Exit, Failure> {
         program: Some(concat!("indelible ", env!("CARGO_PKG_VERSION")).to_owned()),
         level: args.level,
         delta: args.delta == Toggle::On,
+        keep_packs: args.keep_packs.map(|size| size.as_u64()),
     };
     // What can't be read is found before the repository is opened, and so
     // before a passphrase is asked for.

@@ -14,11 +14,12 @@ use indelible_format::name::Name;
 use indelible_format::secret::SecretKey;
 
 use super::lean::{Bases, Lean};
+use super::near::NearStore;
 use super::writer::Written;
 use crate::generations::depth_max;
 use crate::read::Reader;
 use crate::repository::{Listings, Repository};
-use crate::state::{ChunkLists, ListFile, ListWriter};
+use crate::state::{ChunkLists, ListFile, ListWriter, PackCopies};
 use crate::store::ReadStore;
 
 /// A NAME's lists.
@@ -72,6 +73,18 @@ impl Kept {
         PackKeys::Remembered(Arc::new(keys.unwrap_or_default()))
     }
 
+    /// Copies of the packs that are leaned on, if they are to be kept: so many bytes of
+    /// them from now on.
+    pub(super) fn copies<S: ReadStore + ?Sized>(
+        repository: &Repository<'_, S>,
+        keys: &PackKeys,
+        bytes_max: Option<u64>,
+    ) -> Option<PackCopies> {
+        let clock = Arc::clone(&repository.env().clock);
+        let copies = repository.state()?.pack_copies(bytes_max?, clock);
+        (!matches!(keys, PackKeys::Unwanted)).then_some(copies)
+    }
+
     /// Whether lists seem to be lost. A key that may walk trees has looked for an earlier
     /// snapshot; another one can only tell whether its domain has any.
     pub(super) fn is_forgotten<S: ReadStore + ?Sized>(
@@ -94,17 +107,21 @@ impl Kept {
     pub(super) fn lean<'b, S: ReadStore + ?Sized>(
         &self,
         repository: &'b Repository<'_, S>,
+        near: &'b NearStore<'b, S>,
         listings: &'b Listings,
         keys: &PackKeys,
     ) -> Option<Lean<'b>> {
         let latest = self.latest.clone()?;
         let reader = match keys {
             PackKeys::Unwanted => return None,
-            PackKeys::Held => Reader::new(repository, listings, repository.key().domain).ok()?,
+            PackKeys::Held => {
+                let domain = repository.key().domain;
+                Reader::over(near, repository, listings, domain).ok()?
+            }
             PackKeys::Remembered(keys) => {
                 let keys = Arc::clone(keys);
                 let key = Arc::new(move |pack: &PackId| keys.get(pack).cloned());
-                Reader::of_writer(repository, listings, key)?
+                Reader::of_writer_over(near, repository, listings, key)?
             }
         };
         let bases: Box<dyn Bases + 'b> = Box::new(reader);

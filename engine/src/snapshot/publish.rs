@@ -11,7 +11,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use crate::pack::{FinishedPack, PackBuilder};
 use crate::progress::{Phase, Progress};
-use crate::state::{Journal, JournalledPack, RepositoryState};
+use crate::state::{Journal, JournalledPack, PackCopies, RepositoryState, Room};
 use crate::store::{AppendStore, ObjectKey, PutOutcome, StoreError};
 
 use indelible_format::commit::NewPack;
@@ -68,14 +68,14 @@ impl<'scope> Publisher<'scope> {
     pub(super) fn start<'env, S: AppendStore + ?Sized>(
         scope: &'scope Scope<'scope, 'env>,
         store: &'env S,
-        state: Option<&'env RepositoryState>,
+        (state, copies): (Option<&'env RepositoryState>, Option<&'env PackCopies>),
         journal: Option<Journal>,
         progress: &'env dyn Progress,
     ) -> Self {
         let (queue, packs) = sync_channel(0);
         let (tell, named) = channel();
-        let thread =
-            scope.spawn(move || publish_all(store, state, journal, progress, &packs, &tell));
+        let thread = scope
+            .spawn(move || publish_all(store, (state, copies), journal, progress, &packs, &tell));
         Self {
             queue,
             named,
@@ -111,7 +111,7 @@ impl<'scope> Publisher<'scope> {
 
 fn publish_all<S: AppendStore + ?Sized>(
     store: &S,
-    state: Option<&RepositoryState>,
+    (state, copies): (Option<&RepositoryState>, Option<&PackCopies>),
     mut journal: Option<Journal>,
     progress: &dyn Progress,
     packs: &Receiver<PackBuilder>,
@@ -139,6 +139,9 @@ fn publish_all<S: AppendStore + ?Sized>(
         }
         if let Some(state) = state {
             state.keep_directory(&pack.id, &pack.directory_copy());
+        }
+        if let Some(copies) = copies {
+            copies.keep(&pack.id, &pack.bytes, Room::OfAny);
         }
         // Without its line the pack can't be adopted if this run dies; that is
         // no reason to let it die.

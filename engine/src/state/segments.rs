@@ -13,14 +13,14 @@
 //!
 //! Nothing here is believed or checked: what a segment says is the index's affair.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use indelible_format::ids::{DomainId, RepositoryId};
 
-use super::{RepositoryState, StateError, create_locked, failed, make_dir, staged};
+use super::{RepositoryState, StateError, create_locked, failed, make_dir, staged, try_lock};
 
 /// How often the files are listed anew because one went in between.
 const LISTINGS_MAX: u32 = 5;
@@ -101,14 +101,7 @@ impl Segments {
     /// The turn, unless another run has it. What dead runs left unfinished is
     /// removed.
     pub fn try_turn(&self) -> Option<Turn> {
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.dir.join("lock"))
-            .ok()?;
-        lock.try_lock().ok()?;
+        let lock = try_lock(&self.dir.join("lock"))?;
         for path in self.paths(|path| path.extension().is_some_and(|end| end == "tmp")) {
             let dead = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
             if dead {

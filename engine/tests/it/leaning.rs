@@ -2,6 +2,7 @@
 //! byte comes back.
 
 mod edits;
+mod near;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -262,6 +262,7 @@ pub(crate) fn request(name: &str) -> Request {
         program: None,
         level: COMPRESSION_LEVEL,
         delta: true,
+        keep_packs: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Sources and dump commands that fail, each of which leaves no snapshot.
 
+use std::fs;
+
 use crate::support::{Ran, World};
 
 fn assert_nothing_committed(world: &World, ran: &Ran) {
@@ -129,4 +131,42 @@ fn senseless_requests() {
     let as_old = ["orders", "orders.sql", "--as", "old.sql=old/orders.sql"];
     let run = world.indelible(["snapshot"]).args(as_old);
     run.key(&key).run().exits(0);
+}
+
+/// A host keeps copies of packs if it is told how many bytes of them, and drops them if
+/// it is told none.
+///
+/// Method: a snapshot without the option, with it, with it in the environment, and with
+/// none; look for the packs in the state. A size that is none is refused.
+#[test]
+fn copies_of_packs() {
+    let (world, key) = World::with_write_key();
+    let copies = || {
+        let repositories = fs::read_dir(world.state()).expect("a state").flatten();
+        let packs = repositories.flat_map(|at| fs::read_dir(at.path().join("packs")));
+        let names = packs.flatten().flatten().map(|file| file.file_name());
+        names.filter(|name| name.len() == 64).count()
+    };
+    let take = |night: &str, options: &[&str]| {
+        world.file("orders.sql", format!("select {night};\n"));
+        let args = ["snapshot", "orders", "orders.sql"];
+        world.indelible(args).args(options).key(&key)
+    };
+    take("1", &[]).run().exits(0);
+    assert_eq!(copies(), 0);
+    take("2", &["--keep-packs", "2GiB"]).run().exits(0);
+    assert_eq!(copies(), 2, "the first is fetched, to lean on");
+    take("3", &[])
+        .env("INDELIBLE_KEEP_PACKS", "1.5 MB")
+        .run()
+        .exits(0);
+    assert_eq!(copies(), 3);
+    take("4", &[]).run().exits(0);
+    assert_eq!(copies(), 3);
+    take("5", &["--keep-packs", "0"]).run().exits(0);
+    assert_eq!(copies(), 0);
+    for size in ["much", "-1", "2 parsecs"] {
+        let size = format!("--keep-packs={size}");
+        take("6", &[&size]).run().exits(2).says("--keep-packs");
+    }
 }

@@ -9,7 +9,7 @@ use crate::support::{Client, Fixture, listed, noise, restore_stream, rows};
 
 /// What is done to a dump, at a place in it of which the unit is a thousandth.
 #[derive(Debug, Clone)]
-enum Edit {
+pub(super) enum Edit {
     Insert(usize, u64, usize),
     Delete(usize, usize),
     Move(usize, usize, usize),
@@ -20,7 +20,7 @@ enum Edit {
     Interleave(usize, usize, usize, u64),
 }
 
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
+pub(super) fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let at = || 0_usize..1_000;
     let len = || 1_usize..20_000;
     let edit = prop_oneof![
@@ -36,7 +36,7 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
 }
 
 /// Some rows, or noise where the seed is even.
-fn content(seed: u64, len: usize) -> Vec<u8> {
+pub(super) fn content(seed: u64, len: usize) -> Vec<u8> {
     if seed.is_multiple_of(2) {
         return noise(seed, len);
     }
@@ -46,7 +46,7 @@ fn content(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-fn apply(dump: &mut Vec<u8>, edit: &Edit) {
+pub(super) fn apply(dump: &mut Vec<u8>, edit: &Edit) {
     let place = |dump: &[u8], at: usize| dump.len() * at / 1_000;
     let stretch = |dump: &[u8], at: usize, len: usize| {
         let from = place(dump, at);
