@@ -6,6 +6,10 @@
 //! system drops with the process: an unlocked journal is a dead run's. A line
 //! that was cut by a crash is ignored. The journal is only a hint at where to
 //! look: who adopts a pack hashes it first.
+//!
+//! It holds no key of a pack, though a host that may only write could then lean on what
+//! it adopts: a dead run's packs are in no snapshot, and of such a host keeps no keys
+//! (SPEC 13).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
