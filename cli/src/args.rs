@@ -350,8 +350,8 @@ pub(crate) struct Verify {
     /// such as 10% or 0.5% [default: 100%].
     #[arg(long, value_name = "N%")]
     pub(crate) sample: Option<String>,
-    /// Begin no further pack after so long, such as 30m or 2h. Packs are then
-    /// taken in random order.
+    /// Begin no further pack after so long, such as 30m or 2h, and decode no further
+    /// deltas. Packs are then taken in random order.
     #[arg(long, value_name = "SPAN")]
     pub(crate) max_time: Option<String>,
     /// Compare the log with what this file pins: what `indelible checkpoint`

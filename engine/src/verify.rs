@@ -11,7 +11,7 @@
 //!
 //! An [`Extent`] may leave packs out of being read whole: of those, presence,
 //! length and directory are checked, and what the tree needs. The report says
-//! what was not read, so that "no problem" never covers what was not looked at.
+//! what was not read, and what was read and not decoded, so that "no problem" never covers what was not looked at.
 //!
 //! A problem is attributed by what snapshots need, not by what they mention: a
 //! damaged chunk that has an intact copy harms nobody. Where a level can't tell,
@@ -24,6 +24,7 @@
 mod extent;
 mod leaning;
 mod log;
+mod metered;
 mod problem;
 mod report;
 mod stock;

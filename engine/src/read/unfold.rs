@@ -169,7 +169,7 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
             let (id, place) = wanted.get(at)?;
             Some((*place, self.data_pack(id, *place)))
         };
-        let found = self.each(pack, |batch, stored, it| {
+        let found = self.each(pack, &|| true, |batch, stored, it| {
             self.named_base(batch, stored, it.node)
         });
         found.into_iter().map(Result::ok).collect()
@@ -184,17 +184,19 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
     }
 
     /// Checks deltas at their places, each with whether others that are checked
-    /// lean on it, and says `done` of each.
+    /// lean on it, and says `done` of each. Those that are read together are begun
+    /// while there is `time`; behind them it ends.
     pub(crate) fn check_deltas(
         &self,
         wanted: &[(Place, bool)],
+        time: &dyn Fn() -> bool,
         done: &(dyn Fn() + Sync),
     ) -> Vec<Result<(), ChunkFault>> {
         let pack = |at: usize| {
             let (place, _) = wanted.get(at)?;
             Some((*place, self.pack(&place.pack)))
         };
-        self.each(pack, |batch, stored, it| {
+        self.each(pack, time, |batch, stored, it| {
             let checked = if wanted[it.at].1 {
                 self.named_base(batch, stored, it.node).map(|_| ())
             } else {
@@ -209,15 +211,17 @@ impl<S: ReadStore + ?Sized> Reader<'_, S> {
     }
 
     /// Reads chunks batch by batch, with all that they lean on, and does something
-    /// with each on all cores. The first `wanted` that is `None` is the end.
+    /// with each on all cores. The first `wanted` that is `None` is the end, and so is
+    /// a batch for which there is no `time`.
     fn each<R: Send>(
         &self,
         wanted: impl Fn(usize) -> Option<(Place, Result<Arc<ReadPack>, ChunkFault>)>,
+        time: &dyn Fn() -> bool,
         work: impl Fn(&Batch, &[u8], Wanted) -> Result<R, ChunkFault> + Sync,
     ) -> Vec<Result<R, ChunkFault>> {
         let mut found = Vec::new();
         let mut stored = self.stored.take();
-        loop {
+        while time() {
             let mut batch = Batch::default();
             let mut outcomes = Vec::new();
             while let Some((place, pack)) = wanted(found.len() + outcomes.len()) {

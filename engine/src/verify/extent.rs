@@ -43,8 +43,8 @@ impl Extent {
         }
     }
 
-    /// No further pack is begun when so many milliseconds of the verification
-    /// have passed. Packs are taken in random order.
+    /// No further pack is begun, and no further deltas are decoded, when so many
+    /// milliseconds of the verification have passed. Both are taken in random order.
     #[must_use]
     pub fn within(self, time_max_ms: u64) -> Self {
         Self {
@@ -58,18 +58,13 @@ impl Extent {
         self.millionths
     }
 
-    /// For how many milliseconds packs are begun.
+    /// For how many milliseconds something is begun.
     pub fn time_max_ms(&self) -> Option<u64> {
         self.time_max_ms
     }
 
     /// Draws the packs that are to be read, out of those that can be.
-    pub(super) fn draw<'l>(
-        &self,
-        packs: impl Iterator<Item = &'l ListedPack>,
-        env: &Env,
-        began_ms: u64,
-    ) -> Draw {
+    pub(super) fn draw<'l>(&self, packs: impl Iterator<Item = &'l ListedPack>, env: &Env) -> Draw {
         let mut sizes: Vec<(PackId, u64)> = packs
             .map(|listed| (listed.pack.id, listed.pack.len.into()))
             .collect();
@@ -77,9 +72,9 @@ impl Extent {
         sizes.sort_unstable();
         sizes.dedup();
         let of = Amount::of(sizes.iter().map(|(_, len)| *len));
-        if *self != Self::ALL {
-            let key: [u8; 32] = env.random();
-            sizes.sort_by_cached_key(|(id, _)| *blake3::keyed_hash(&key, id.as_bytes()).as_bytes());
+        let turns = self.turns(env);
+        if let Some(turns) = &turns {
+            sizes.sort_by_cached_key(|(id, _)| turns.of(id));
         }
         let quota = u128::from(of.bytes) * u128::from(self.millionths);
         let mut taken = 0_u64;
@@ -92,9 +87,45 @@ impl Extent {
             of,
             chosen: Amount::of(sizes.iter().map(|(_, len)| *len)),
             order: sizes.into_iter().map(|(id, _)| id).collect(),
+        }
+    }
+
+    /// Draws an order of packs, unless all are read.
+    pub(super) fn turns(&self, env: &Env) -> Option<Turns> {
+        (*self != Self::ALL).then(|| Turns(env.random()))
+    }
+
+    /// Until when something is begun, of a verification that began at this moment of
+    /// the monotonic clock.
+    pub(super) fn deadline(&self, env: &Env, began_ms: u64) -> Deadline {
+        Deadline {
             until_ms: self.time_max_ms.map(|max| began_ms.saturating_add(max)),
             clock: Arc::clone(&env.clock),
         }
+    }
+}
+
+/// A random order of packs.
+pub(super) struct Turns([u8; 32]);
+
+impl Turns {
+    /// When it is a pack's turn: the least comes first.
+    pub(super) fn of(&self, pack: &PackId) -> [u8; 32] {
+        *blake3::keyed_hash(&self.0, pack.as_bytes()).as_bytes()
+    }
+}
+
+/// Until when something is begun.
+pub(super) struct Deadline {
+    until_ms: Option<u64>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Deadline {
+    /// Whether there is time to begin something.
+    pub(super) fn has_time(&self) -> bool {
+        self.until_ms
+            .is_none_or(|until| self.clock.monotonic_ms() < until)
     }
 }
 
@@ -130,8 +161,6 @@ pub(super) struct Draw {
     pub(super) chosen: Amount,
     /// The drawn packs, in the order in which they are taken.
     order: Vec<PackId>,
-    until_ms: Option<u64>,
-    clock: Arc<dyn Clock>,
 }
 
 impl Draw {
@@ -147,11 +176,5 @@ impl Draw {
         }
         let chosen = self.order.iter().filter_map(|id| by_id.remove(id));
         (chosen.flatten().collect(), rest)
-    }
-
-    /// Whether there is time to begin another pack.
-    pub(super) fn has_time(&self) -> bool {
-        self.until_ms
-            .is_none_or(|until| self.clock.monotonic_ms() < until)
     }
 }

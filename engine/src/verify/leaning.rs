@@ -5,8 +5,10 @@
 //! packs that it needs are its own and theirs. A delta whose base is damaged is not
 //! called damaged itself: the base is. At the level data the deltas of packs that were
 //! read are decoded first, each behind what it leans on, and one that decodes is
-//! harmed by nothing.
+//! harmed by nothing. Those for which there is no time are counted, and harmed by what
+//! is known.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
@@ -14,9 +16,10 @@ use indelible_format::ids::{ChunkId, DomainId, PackId};
 use indelible_format::places::Place;
 use indelible_format::planted::{Bug, planted};
 
-use super::stock::Stock;
+use super::extent::Turns;
+use super::stock::{Round, Stock};
 use super::{Problem, ProblemKind};
-use crate::progress::{Phase, Progress};
+use crate::progress::Phase;
 use crate::read::{ChunkFault, ReadPack, Reader, Shape, bases_of, check_basis};
 use crate::store::{ObjectKey, ReadStore};
 
@@ -132,8 +135,9 @@ impl Leaning {
 
     /// Deltas that are to be decoded, each behind what it leans on first, and with
     /// whether another of them leans on it: walked from each root down, so that what
-    /// has been decoded is of use to what comes next.
-    fn order(&self, domain: &DomainId) -> Vec<(Place, bool)> {
+    /// has been decoded is of use to what comes next. Roots come pack by pack, in an
+    /// order that is drawn if the time may not suffice for all.
+    fn order(&self, domain: &DomainId, turns: Option<&Turns>) -> Vec<(Place, bool)> {
         let ours = self.later.iter().filter(|(of, _)| of == domain);
         let ours: BTreeSet<Place> = ours.map(|(_, place)| *place).collect();
         let mut above: HashMap<Place, Vec<Place>> = HashMap::new();
@@ -151,6 +155,9 @@ impl Leaning {
             }
         }
         let mut next: Vec<Place> = roots.into_iter().rev().collect();
+        if let Some(turns) = turns {
+            next.sort_by_cached_key(|root| (turns.of(&root.pack), Reverse(root.number)));
+        }
         let mut order = Vec::with_capacity(ours.len());
         while let Some(place) = next.pop() {
             if ours.contains(&place) {
@@ -167,19 +174,24 @@ impl Leaning {
 }
 
 impl Stock<'_> {
-    /// Decodes the deltas of packs that were read, and settles all.
+    /// Decodes the deltas of packs that were read, as far as there is time, and settles
+    /// all.
     pub(super) fn settle<S: ReadStore + ?Sized>(
         &mut self,
         domain: DomainId,
         reader: &Reader<'_, S>,
-        progress: &dyn Progress,
+        round: &Round<'_>,
     ) {
-        let order = self.leaning.order(&domain);
+        let progress = round.progress;
+        let turns = round.extent.turns(round.env);
+        let order = self.leaning.order(&domain, turns.as_ref());
         if !order.is_empty() {
             progress.begin(Phase::CheckingDeltas, Some(order.len() as u64));
         }
         let done = || progress.advance(Phase::CheckingDeltas, 1);
-        let checked = reader.check_deltas(&order, &done);
+        let time = || round.deadline.has_time();
+        let checked = reader.check_deltas(&order, &time, &done);
+        self.undecoded += (order.len() - checked.len()) as u64;
         if !order.is_empty() {
             progress.end(Phase::CheckingDeltas);
         }

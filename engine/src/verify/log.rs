@@ -35,6 +35,7 @@ pub(super) fn begin<S: ReadStore + ?Sized>(
         bytes: 0,
         unread: Amount::default(),
         chunks: 0,
+        undecoded: 0,
         decodes: 0,
         nodes: 0,
         problems: Vec::new(),

@@ -61,6 +61,9 @@ pub struct Report {
     pub unread: Amount,
     /// Chunks decoded and checked against their ids, by themselves.
     pub chunks: u64,
+    /// Deltas of packs that were read, and for which there was no time: their bytes are
+    /// what was sealed, and were not decoded.
+    pub undecoded: u64,
     /// How often a chunk was decoded for that, or because others lean on it.
     pub decodes: u64,
     /// Pages and nodes walked.

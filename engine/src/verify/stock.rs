@@ -19,8 +19,9 @@ use indelible_format::ids::{ChunkId, DomainId, PackId};
 use indelible_format::places::Place;
 use rayon::prelude::*;
 
-use super::extent::{Amount, Extent};
+use super::extent::{Amount, Deadline, Extent};
 use super::leaning::Leaning;
+use super::metered::Metered;
 use super::visit::{Batch, Keys, Visit, Visitor, can_be_read, misnamed_pack, unread_pack};
 use super::{Problem, ProblemKind, Report, Terms};
 use crate::env::Env;
@@ -47,11 +48,10 @@ pub(super) struct NotAsListed {
 
 /// How packs are visited.
 pub(super) struct Round<'a> {
-    extent: Extent,
-    env: &'a Env,
-    /// When the verification began, by the monotonic clock.
-    began_ms: u64,
-    progress: &'a dyn Progress,
+    pub(super) extent: Extent,
+    pub(super) env: &'a Env,
+    pub(super) deadline: Deadline,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl<'a> Round<'a> {
@@ -60,7 +60,7 @@ impl<'a> Round<'a> {
         Self {
             extent: terms.extent,
             env,
-            began_ms: env.clock.monotonic_ms(),
+            deadline: terms.extent.deadline(env, env.clock.monotonic_ms()),
             progress,
         }
     }
@@ -88,6 +88,8 @@ pub(super) struct Stock<'a> {
     problems: Vec<Problem>,
     bytes: u64,
     pub(super) chunks: u64,
+    /// Deltas that were to be decoded, and for which there was no time.
+    pub(super) undecoded: u64,
     decodes: u64,
     unread: Amount,
 }
@@ -107,6 +109,7 @@ impl<'a> Stock<'a> {
             problems: Vec::new(),
             bytes: 0,
             chunks: 0,
+            undecoded: 0,
             decodes: 0,
             unread: Amount::default(),
         }
@@ -159,9 +162,11 @@ impl<'a> Stock<'a> {
         for (domain, keys) in readers {
             self.decodes += keys.decodes();
             if self.leaning.leans(&domain) {
-                let reader = Reader::new(repository, listings, domain)?;
-                self.settle(domain, &reader, round.progress);
+                let store = Metered::new(repository.store());
+                let reader = Reader::over(&store, repository, listings, domain)?;
+                self.settle(domain, &reader, round);
                 self.decodes += reader.decodes();
+                self.bytes += store.bytes();
             }
         }
         Ok(())
@@ -179,7 +184,7 @@ impl<'a> Stock<'a> {
         let readable = listings
             .packs()
             .filter(|listed| can_be_read(self.sizes, &listed.pack));
-        let draw = round.extent.draw(readable, round.env, round.began_ms);
+        let draw = round.extent.draw(readable, round.env);
         let progress = round.progress;
         progress.note(Note::PacksToRead {
             chosen: draw.chosen.packs,
@@ -192,7 +197,7 @@ impl<'a> Stock<'a> {
         let visitor = Visitor {
             store,
             sizes: self.sizes,
-            draw: &draw,
+            deadline: &round.deadline,
             buffers: Buffers::default(),
         };
         let (chosen, rest) = draw.arrange(&listed);
@@ -397,6 +402,7 @@ impl<'a> Stock<'a> {
         report.bytes = self.bytes;
         report.unread = self.unread;
         report.chunks = self.chunks;
+        report.undecoded = self.undecoded;
         report.decodes = self.decodes;
         report.problems.extend(self.problems);
     }

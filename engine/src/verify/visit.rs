@@ -23,7 +23,7 @@ use indelible_format::planted::{Bug, planted};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::extent::Draw;
+use super::extent::Deadline;
 use super::leaning::Table;
 use super::{Problem, ProblemKind};
 use crate::pack::{PackError, SealedDirectory};
@@ -92,7 +92,7 @@ pub(super) struct Visitor<'a, S: ReadStore + ?Sized> {
     pub(super) store: &'a S,
     /// What the store lists.
     pub(super) sizes: &'a BTreeMap<PackId, u64>,
-    pub(super) draw: &'a Draw,
+    pub(super) deadline: &'a Deadline,
     pub(super) buffers: Buffers,
 }
 
@@ -117,7 +117,7 @@ impl<S: ReadStore + ?Sized> Visitor<'_, S> {
         let mut packs = packs.into_iter();
         let mut batch = self.begin();
         while let Some(next) = packs.as_slice().first()
-            && self.draw.has_time()
+            && self.deadline.has_time()
         {
             let end = batch.filled + next.pack.len as usize;
             if end > PACK_BYTES_MAX && batch.filled > 0 {

@@ -4,6 +4,7 @@
 mod accepted;
 mod damage;
 mod extent;
+mod in_time;
 mod once;
 mod pinned;
 

@@ -157,7 +157,13 @@ fn remark(report: &Report, check: Check) -> Option<String> {
             Some(lines.collect::<Vec<_>>().join("\n"))
         }
         check if check.reads_packs() && check.level() <= report.level => {
-            (report.unread.packs > 0).then(|| unread(report))
+            let unread = (report.unread.packs > 0).then(|| unread(report));
+            let undecoded = match check {
+                Check::Chunks => text::undecoded(report),
+                _ => None,
+            };
+            let lines: Vec<String> = unread.into_iter().chain(undecoded).collect();
+            (!lines.is_empty()).then(|| lines.join("\n"))
         }
         _ => None,
     }
@@ -229,6 +235,7 @@ mod tests {
             bytes: 0,
             unread: Amount::default(),
             chunks: 0,
+            undecoded: 0,
             decodes: 0,
             nodes: 0,
             problems: Vec::new(),
@@ -265,5 +272,28 @@ mod tests {
         assert_eq!(snapshots(&report(Level::Packs, None), &[]).skipped, 1);
         let suite = checks(&sound, &[]);
         assert_eq!((suite.tests, suite.skipped, suite.failures), (8, 1, 0));
+    }
+
+    /// Deltas for which there was no time are said to be not decoded, where chunks are
+    /// told of and nowhere else.
+    ///
+    /// Method: the remarks to all checks, of a report with such deltas and of one without.
+    #[test]
+    fn what_was_not_decoded_is_said() {
+        let whole = report(Level::Data, None);
+        let hasty = Report {
+            undecoded: 3,
+            ..report(Level::Data, None)
+        };
+        for check in Check::ALL {
+            let (told, before) = (remark(&hasty, check), remark(&whole, check));
+            if check == Check::Chunks {
+                let told = told.expect("a remark");
+                assert!(told.starts_with("not decoded: 3 deltas"), "{told}");
+                assert_eq!(before, None);
+            } else {
+                assert_eq!(told, before);
+            }
+        }
     }
 }

@@ -75,6 +75,7 @@ fn verified(report: &Report) -> Value {
         "bytes_read": report.bytes,
         "bytes_not_read": report.unread.bytes,
         "chunks_decoded": report.chunks,
+        "chunks_not_decoded": report.undecoded,
         "nodes_walked": report.nodes,
         "snapshots": report.snapshots.len(),
         "problems": report.problems.len(),

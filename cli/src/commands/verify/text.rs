@@ -94,6 +94,9 @@ fn summary(report: &Report, problems: usize) {
         output::count(report.nodes, "node", "nodes"),
     ));
     extent(report);
+    if let Some(undecoded) = undecoded(report) {
+        output::line(&undecoded);
+    }
     output::line(&freshness(&report.freshness));
     output::line(&verdict(report, problems));
 }
@@ -107,6 +110,9 @@ fn extent(report: &Report) {
             Level::Tree => {
                 "read: every byte of every pack; every page and node decoded, contents not"
             }
+            Level::Data if report.undecoded > 0 => {
+                "read: every byte of every pack; chunks decoded while there was time"
+            }
             Level::Data => "read: every byte of every pack; every chunk decoded",
         });
         return;
@@ -117,6 +123,9 @@ fn extent(report: &Report) {
         }
         Level::Tree => {
             "read: every byte of the packs that were drawn; every page and node decoded, contents not"
+        }
+        Level::Data if report.undecoded > 0 => {
+            "read: every byte of the packs that were drawn; every page and node decoded, and their chunks while there was time"
         }
         Level::Data => {
             "read: every byte of the packs that were drawn; their chunks and every page and node decoded"
@@ -132,6 +141,16 @@ fn extent(report: &Report) {
             Level::Tree | Level::Data => "presence, length and directory",
         }
     ));
+}
+
+/// What was read and not decoded, if anything was not.
+pub(super) fn undecoded(report: &Report) -> Option<String> {
+    (report.undecoded > 0).then(|| {
+        format!(
+            "not decoded: {}, for which there was no time; checked of them: that their bytes are what was sealed",
+            output::count(report.undecoded, "delta", "deltas")
+        )
+    })
 }
 
 /// What the log was compared with, and how that ended.
@@ -172,9 +191,10 @@ fn listed(names: &[&str]) -> String {
 
 fn verdict(report: &Report, problems: usize) -> String {
     if report.is_sound() {
-        return match report.unread.packs {
-            0 => "no problem found".to_owned(),
-            _ => "no problem found in what was read".to_owned(),
+        return match (report.unread.packs, report.undecoded) {
+            (0, 0) => "no problem found".to_owned(),
+            (_, 0) => "no problem found in what was read".to_owned(),
+            _ => "no problem found in what was read and decoded".to_owned(),
         };
     }
     let verdicts = report.snapshots.iter();

@@ -30,6 +30,8 @@ pub(super) struct Watched<'a> {
     read: Mutex<Vec<PackId>>,
     /// Every read, with its offset and length.
     ranges: Mutex<Vec<(PackId, u64, u64)>>,
+    /// After so many packs were read whole, reading a part costs as much.
+    parts_cost_behind: Option<usize>,
 }
 
 impl<'a> Watched<'a> {
@@ -40,7 +42,15 @@ impl<'a> Watched<'a> {
             cost_ms,
             read: Mutex::default(),
             ranges: Mutex::default(),
+            parts_cost_behind: None,
         }
+    }
+
+    /// Reading a part of a pack costs as much as reading a whole one, once so many whole
+    /// ones were read in a verification.
+    pub(super) fn with_cost_of_parts_behind(mut self, packs: usize) -> Self {
+        self.parts_cost_behind = Some(packs);
+        self
     }
 
     /// The packs that were read whole since the last call, in their order.
@@ -74,6 +84,10 @@ impl ReadStore for Watched<'_> {
             if PackId::of(&bytes) == *id {
                 self.clock.advance(self.cost_ms);
                 self.read.lock().unwrap().push(*id);
+            } else if let Some(packs) = self.parts_cost_behind
+                && self.read.lock().unwrap().len() >= packs
+            {
+                self.clock.advance(self.cost_ms);
             }
         }
         Ok(bytes)
@@ -132,7 +146,12 @@ fn terms(extent: Extent) -> Terms<'static> {
 
 /// A verification of the watched store, on one thread, so that packs are taken
 /// in the order that was drawn.
-fn verified(fixture: &Fixture, store: &Watched<'_>, level: Level, extent: Extent) -> Report {
+pub(super) fn verified(
+    fixture: &Fixture,
+    store: &Watched<'_>,
+    level: Level,
+    extent: Extent,
+) -> Report {
     let pool = rayon_of_one();
     let env = fixture.env.clone();
     pool.install(|| {
