@@ -9,8 +9,11 @@
 //! how it is stored or restored.
 
 mod classify;
+pub mod extract;
 mod lexer;
+mod name;
 mod scanner;
 mod token;
 
+pub use name::{NameError, file_name, find_table, show_name, tables};
 pub use scanner::Scanner;

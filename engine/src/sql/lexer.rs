@@ -221,11 +221,10 @@ impl Lexer {
         self.len += taken as u64;
         match (newline, copy) {
             (true, true) => self.mode = Mode::Copy(CopyLine::Begin),
-            (true, false) => self.end_statement(sink)?,
             (false, _) if taken == bytes.len() => {}
             // Rows begin on a line of their own.
             (false, true) => return Err(Unfollowed),
-            (false, false) => self.end_statement(sink)?,
+            (_, false) => self.end_statement(sink)?,
         }
         Ok(taken)
     }

@@ -22,6 +22,7 @@ mod revocation;
 mod rights;
 mod round_trips;
 mod source;
+mod sql;
 mod state;
 mod store;
 mod streams;

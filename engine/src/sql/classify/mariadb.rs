@@ -45,7 +45,6 @@ impl Mariadb {
         Ok(match verb.as_slice() {
             b"SET" => self.set(head, statement.head)?,
             b"DELIMITER" if head.mark(b';') && !head.mark(b';') => Class::Joins,
-            b"DELIMITER" => Class::Leads,
             b"UNLOCK" | b"COMMIT" if self.begun => Class::Joins,
             b"START" | b"BEGIN" | b"CHANGE" => section(SectionKind::Preamble, None),
             b"INSERT" | b"REPLACE" => {
@@ -63,8 +62,9 @@ impl Mariadb {
                 head.if_exists();
                 section(SectionKind::Namespace, head.name())
             }
-            // It makes room for what follows, which may be another kind of object.
-            b"DROP" => Class::Leads,
+            // One makes room for what follows, which may be another kind of object, the
+            // other lets it hold semicolons.
+            b"DROP" | b"DELIMITER" => Class::Leads,
             b"CREATE" => self.create(head, statement.version),
             b"DO" | b"SELECT" if head.word("SETVAL") && head.mark(b'(') => {
                 self.about(SectionKind::SequenceValue, head.name())

@@ -3,7 +3,7 @@
 //! Most of a dump is rows, so they are not read byte by byte where that can be helped.
 
 use indelible_format::contents::Dialect;
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 use super::{Lexer, Mode, Unfollowed};
 
@@ -179,12 +179,11 @@ fn find_unescaped(bytes: &[u8]) -> Option<usize> {
     loop {
         let short = &bytes[at..bytes.len().min(at + SHORT_BYTES)];
         let ends = |byte: u8| matches!(byte, b'\'' | b'\\');
-        let found = match short.iter().position(|&byte| ends(byte)) {
-            Some(found) => at + found,
-            None => {
-                let from = at + short.len();
-                from + memchr::memchr2(b'\'', b'\\', &bytes[from..])?
-            }
+        let found = if let Some(found) = short.iter().position(|&byte| ends(byte)) {
+            at + found
+        } else {
+            let from = at + short.len();
+            from + memchr2(b'\'', b'\\', &bytes[from..])?
         };
         if bytes[found] == b'\'' {
             return Some(found);

@@ -84,7 +84,7 @@ mod tests {
 
     /// The database of a connection is the one that psql would connect to.
     ///
-    /// Method: each form that pg_dumpall writes, with every byte that one of its two
+    /// Method: each form that `pg_dumpall` writes, with every byte that one of its two
     /// layers of quotes must hide, and forms that name more than a database.
     #[test]
     fn databases_of_connections() {

@@ -1,0 +1,169 @@
+//! Names of tables: as people type them, as they are shown, and as files.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use indelible_format::contents::{Contents, Dialect, ObjectName, SectionKind};
+use indelible_format::limits::COMPONENT_BYTES_MAX;
+use indelible_format::path::shown;
+
+use super::classify::{Head, Name};
+
+/// How many tables an error lists.
+const LISTED_MAX: usize = 20;
+
+/// Why a name is no table of a dump.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// No table has it.
+    #[error("the dump has no table {name}; it has {}", tables.join(", "))]
+    Unknown {
+        /// As it was typed, made fit to be shown.
+        name: String,
+        /// Tables that the dump has, not all if there are many.
+        tables: Vec<String>,
+    },
+    /// Several tables have it, in different schemas or databases.
+    #[error("{name} may be {}", tables.join(" or "))]
+    Ambiguous {
+        /// As it was typed, made fit to be shown.
+        name: String,
+        /// The tables that it may be, not all if there are many.
+        tables: Vec<String>,
+    },
+}
+
+/// The tables that a dump has, each once, in its order.
+pub fn tables(contents: &Contents) -> Vec<ObjectName<'_>> {
+    let sections = || contents.sections();
+    let views: HashSet<ObjectName<'_>> = sections()
+        .filter(|section| section.kind == SectionKind::View)
+        .map(|section| section.name)
+        .collect();
+    let mut seen = HashSet::new();
+    sections()
+        .filter(|section| matches!(section.kind, SectionKind::Table | SectionKind::Data))
+        .map(|section| section.name)
+        .filter(|name| name.last().is_some() && !views.contains(name) && seen.insert(*name))
+        .collect()
+}
+
+/// Finds the table of this name. The schema and the database may be left out if the
+/// name is the only one of its kind; quotes are those of the dump's dialect; where
+/// nothing else fits, the case of letters does not matter.
+pub fn find_table<'a>(contents: &'a Contents, typed: &str) -> Result<ObjectName<'a>, NameError> {
+    let dialect = contents.dialect();
+    let all = tables(contents);
+    let literal = vec![typed.as_bytes().to_vec()];
+    let exact = |one: &[u8], two: &[u8]| one == two;
+    let alike = |one: &[u8], two: &[u8]| one.eq_ignore_ascii_case(two);
+    let ways: [(Option<Name>, &dyn Fn(&[u8], &[u8]) -> bool); 4] = [
+        (parse(dialect, typed), &exact),
+        (Some(literal.clone()), &exact),
+        (parse(dialect, typed), &alike),
+        (Some(literal), &alike),
+    ];
+    let list = |tables: &[ObjectName<'_>]| {
+        let shown = tables.iter().take(LISTED_MAX);
+        shown.map(|name| show_name(dialect, *name)).collect()
+    };
+    let name = || shown(typed.as_bytes()).to_string();
+    for (wanted, same) in ways {
+        let Some(wanted) = wanted else { continue };
+        let fits = |name: &ObjectName<'_>| ends_with(*name, &wanted, same);
+        let found: Vec<ObjectName<'_>> = all.iter().copied().filter(fits).collect();
+        match found.as_slice() {
+            [] => {}
+            [table] => return Ok(*table),
+            several => {
+                let tables = list(several);
+                return Err(NameError::Ambiguous {
+                    name: name(),
+                    tables,
+                });
+            }
+        }
+    }
+    let tables = list(&all);
+    Err(NameError::Unknown {
+        name: name(),
+        tables,
+    })
+}
+
+fn parse(dialect: Dialect, typed: &str) -> Option<Name> {
+    let mut head = Head::new(dialect, typed.as_bytes());
+    let name = head.name()?;
+    head.peek().is_none().then_some(name)
+}
+
+fn ends_with(
+    name: ObjectName<'_>,
+    wanted: &[Vec<u8>],
+    same: &dyn Fn(&[u8], &[u8]) -> bool,
+) -> bool {
+    let mut parts = name.parts().rev();
+    wanted
+        .iter()
+        .rev()
+        .all(|wanted| parts.next().is_some_and(|part| same(part, wanted)))
+}
+
+/// A name as it can be typed again, made fit for a message to a person.
+pub fn show_name(dialect: Dialect, name: ObjectName<'_>) -> String {
+    let parts: Vec<String> = name.parts().map(|part| show_part(dialect, part)).collect();
+    parts.join(".")
+}
+
+pub(super) fn show_part(dialect: Dialect, part: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+    let first = part.first().is_some_and(|byte| !byte.is_ascii_digit());
+    if first && part.iter().all(plain) {
+        return String::from_utf8_lossy(part).into_owned();
+    }
+    let quote = if dialect == Dialect::Mariadb {
+        '`'
+    } else {
+        '"'
+    };
+    // What can be printed stands as it is, so that it can be typed again.
+    let printable = |text: &&str| {
+        let harmless = |c: char| matches!(c, '\\' | '\'' | '"') || c.escape_debug().eq([c]);
+        text.chars().all(harmless)
+    };
+    let inner = match std::str::from_utf8(part).ok().filter(printable) {
+        Some(text) => text.to_owned(),
+        None => shown(part).to_string(),
+    };
+    let doubled: String = [quote, quote].iter().collect();
+    format!("{quote}{}{quote}", inner.replace(quote, &doubled))
+}
+
+/// The file that holds the rows of a table, for a directory that shows them: the parts
+/// of its name with dots between, and `.data.sql`. Different names have different
+/// files. `None` if the file's name would be over 255 bytes.
+pub fn file_name(name: ObjectName<'_>) -> Option<String> {
+    let mut file = String::new();
+    for part in name.parts() {
+        for chunk in part.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '/' | '.' | '%' => escape(&mut file, character as u8),
+                    _ if character.is_ascii_control() => escape(&mut file, character as u8),
+                    _ => file.push(character),
+                }
+            }
+            for &byte in chunk.invalid() {
+                escape(&mut file, byte);
+            }
+        }
+        file.push('.');
+    }
+    file.push_str("data.sql");
+    (file.len() <= COMPONENT_BYTES_MAX).then_some(file)
+}
+
+fn escape(file: &mut String, byte: u8) {
+    write!(file, "%{byte:02X}").expect("a string takes all");
+}
