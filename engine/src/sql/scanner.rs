@@ -182,21 +182,24 @@ enum Guess {
 }
 
 /// Lines that begin the dumps of each program, behind empty comments.
-const BEGINNINGS: [(&str, Dialect); 6] = [
-    ("-- PostgreSQL database dump", Dialect::Postgres),
-    ("-- PostgreSQL database cluster dump", Dialect::Postgres),
-    ("-- MariaDB dump ", Dialect::Mariadb),
-    ("-- MySQL dump ", Dialect::Mariadb),
-    ("PRAGMA foreign_keys=OFF;", Dialect::Sqlite),
-    // Written by a shell that foresees an error.
+const BEGINNINGS: [(&[u8], Dialect); 8] = [
+    (b"-- PostgreSQL database dump", Dialect::Postgres),
+    (b"-- PostgreSQL database cluster dump", Dialect::Postgres),
+    (b"-- MariaDB dump ", Dialect::Mariadb),
+    (b"-- MySQL dump ", Dialect::Mariadb),
+    // Newer releases write this first, and go on without comments if told so.
     (
-        "/* WARNING: Script requires that SQLITE_DBCONFIG_DEFENSIVE be disabled */",
+        b"/*M!999999\\- enable the sandbox mode */",
+        Dialect::Mariadb,
+    ),
+    (b"/*!40101 SET @OLD_CHARACTER_SET_CLIENT=", Dialect::Mariadb),
+    (b"PRAGMA foreign_keys=OFF;", Dialect::Sqlite),
+    // The shell foresees an error.
+    (
+        b"/* WARNING: Script requires that SQLITE_DBCONFIG_DEFENSIVE",
         Dialect::Sqlite,
     ),
 ];
-
-/// The command that newer releases write into the first line.
-const SANDBOX: &[u8] = b"/*M!999999\\- enable the sandbox mode */";
 
 fn recognise(begin: &[u8]) -> Guess {
     const MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -210,15 +213,14 @@ fn recognise(begin: &[u8]) -> Guess {
         let text = line.trim_ascii();
         let known = BEGINNINGS
             .iter()
-            .find(|(beginning, _)| text.starts_with(beginning.trim_end().as_bytes()));
+            .find(|(beginning, _)| text.starts_with(beginning));
         if !whole {
             return Guess::Later;
         }
         if let Some(&(_, dialect)) = known {
             return Guess::Dump { dialect, skipped };
         }
-        let passed = text.is_empty() || text.iter().all(|&byte| byte == b'-') || text == SANDBOX;
-        if !passed {
+        if text.iter().any(|&byte| byte != b'-') {
             return Guess::Nothing;
         }
     }

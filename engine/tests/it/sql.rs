@@ -1,8 +1,13 @@
 //! Dumps as their tools write them and as an enemy would: where their parts stand, and
 //! whether a table that was taken out loads alone.
 
+mod cuts;
+mod hostile;
+mod mariadb;
+mod names;
 mod postgres;
 mod random;
+mod sqlite;
 
 use indelible_engine::sql::Scanner;
 use indelible_engine::sql::extract::{self, Part, Piece, Plan};

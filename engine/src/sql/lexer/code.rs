@@ -117,7 +117,10 @@ impl Lexer {
         if byte == b';' {
             return self.semicolon();
         }
-        self.words.other();
+        // Those may begin a comment, which is nothing to a word.
+        if !matches!(byte, b'-' | b'/') {
+            self.words.other();
+        }
         match byte {
             b'\'' | b'"' | b'`' | b'[' => self.quote_begins(byte)?,
             b'(' => self.depth = self.depth.checked_add(1).ok_or(Unfollowed)?,

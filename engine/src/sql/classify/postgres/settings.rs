@@ -38,6 +38,10 @@ pub(super) fn connected(argument: &[u8]) -> Option<Vec<u8>> {
         _ if argument.iter().all(|&byte| plain(byte)) => argument.to_vec(),
         _ => return None,
     };
+    // Without the option it would be taken for a string of more than a database.
+    if string.is_none() && database.iter().any(|byte| matches!(byte, b'=' | b':')) {
+        return None;
+    }
     if string.is_some() {
         let value = database.strip_prefix(b"dbname=")?;
         database = match value {
@@ -98,6 +102,8 @@ mod tests {
             ),
             (r#"-reuse-previous=on "dbname='a' host='b'""#, None),
             (r#"-reuse-previous=on "host=b""#, None),
+            (r#""dbname='a'""#, None),
+            (r#""postgresql://a""#, None),
             ("postgres other", None),
             ("-", None),
             ("", None),
