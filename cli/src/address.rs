@@ -195,6 +195,23 @@ fn names_of(snapshots: &[Snapshot]) -> Vec<String> {
     names
 }
 
+/// Refuses a snapshot that readers refuse, unless it is accepted and was named by
+/// number or id.
+pub(crate) fn check_refusal(chosen: &Chosen, accepted: bool) -> Result<(), Failure> {
+    let Some(refusal) = &chosen.snapshot.refused else {
+        return Ok(());
+    };
+    if accepted && chosen.exactly {
+        return Ok(());
+    }
+    let snapshot = describe(&chosen.snapshot);
+    Err(
+        Failure::new(Exit::Integrity, format!("{snapshot} is refused: {refusal}")).hint(
+            "use another snapshot; if you must have this one, `indelible restore` takes --accept-refused",
+        ),
+    )
+}
+
 /// One line that says which snapshot was chosen.
 pub(crate) fn describe(snapshot: &Snapshot) -> String {
     format!(

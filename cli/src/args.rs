@@ -94,6 +94,10 @@ pub(crate) enum Command {
     Snapshot(Snapshot),
     #[command(visible_alias = "snapshots")]
     List(List),
+    Ls(Ls),
+    Cat(Cat),
+    Diff(Diff),
+    Find(Find),
     Restore(Restore),
     Mount(Mount),
     Verify(Verify),
@@ -254,14 +258,99 @@ pub(crate) struct List {
     pub(crate) name: Option<String>,
 }
 
-/// Write a snapshot back, in whole or in part.
-#[derive(Debug, Args)]
-#[command(after_help = "SNAP is one of:\n  \
+/// Which snapshot is meant: for every command that takes one.
+const SNAP_HELP: &str = "SNAP is one of:\n  \
     NAME or NAME@latest       the newest with this NAME\n  \
     NAME@2026-11-22           the newest of that day or before (also NAME@2026-11-22T03:00)\n  \
     @12                       entry 12 of the log\n  \
     id:3fa9                   the one whose id begins so\n  \
-    latest                    the newest, if there is one NAME only")]
+    latest                    the newest, if there is one NAME only";
+
+/// List what a snapshot holds.
+#[derive(Debug, Args)]
+#[command(after_help = SNAP_HELP)]
+pub(crate) struct Ls {
+    /// Which snapshot.
+    pub(crate) snap: String,
+    /// A directory in it, or one entry [default: the top].
+    pub(crate) path: Option<OsString>,
+    /// Also what stands in directories, at any depth.
+    #[arg(long, short = 'R', conflicts_with = "tables")]
+    pub(crate) recursive: bool,
+    /// List the tables of the dump at PATH, with their rows. PATH may be left out if
+    /// there is only one dump.
+    #[arg(long)]
+    pub(crate) tables: bool,
+}
+
+/// Print a file of a snapshot, a part of one, or one table of a dump.
+///
+/// With --table, what is printed loads alone into an empty database: the dump's
+/// settings, what the table needs, its definition, rows, indexes and constraints.
+/// Foreign keys to other tables are left out and named on standard error.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    indelible cat orders@2026-11-22 app.sql --table public.orders | psql -v ON_ERROR_STOP=1 fresh\n  \
+    indelible cat @12 app.sql --range 0-99\n  \
+    indelible cat orders app.sql --table orders --data-only > rows.sql")]
+pub(crate) struct Cat {
+    /// Which snapshot: NAME, NAME@2026-11-22, @12, id:3fa9.
+    pub(crate) snap: String,
+    /// Which file. It may be left out with --table if there is only one dump.
+    #[arg(required_unless_present = "table")]
+    pub(crate) path: Option<OsString>,
+    /// These bytes alone, counted from 0, the last one included: 0-99, 100- for the
+    /// rest, -100 for the last hundred.
+    #[arg(
+        long,
+        value_name = "A-B",
+        conflicts_with = "table",
+        allow_hyphen_values = true
+    )]
+    pub(crate) range: Option<String>,
+    /// One table of the dump, as SQL names it: orders, public.orders, \"Odd name\".
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Option<String>,
+    /// Of the table, its rows alone, as they stand in the dump.
+    #[arg(long, requires = "table")]
+    pub(crate) data_only: bool,
+}
+
+/// Say what differs between two snapshots: which entries, and which tables in a dump.
+///
+/// Found from lists of chunks and tables. NEW is what lies in chunks that the first
+/// snapshot has not, GONE what lies in chunks that the second has not.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Before a path stands + if it was added, - if it was removed, M if its content is another,\n\
+    m if only its mode, owner or time is.\n\n\
+Example:\n  \
+    indelible diff orders@2026-11-21 orders@2026-11-22"
+)]
+pub(crate) struct Diff {
+    /// The one snapshot: NAME, NAME@2026-11-22, @12, id:3fa9.
+    #[arg(value_name = "A")]
+    pub(crate) before: String,
+    /// The other.
+    #[arg(value_name = "B")]
+    pub(crate) after: String,
+}
+
+/// Say in which snapshots a table stands, with its rows and size in each.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    indelible find orders")]
+pub(crate) struct Find {
+    /// The table, as SQL names it. Without a schema, tables of any schema are found.
+    pub(crate) table: String,
+    /// Only in snapshots with this NAME; `*` matches any sequence.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// Write a snapshot back, in whole or in part.
+#[derive(Debug, Args)]
+#[command(after_help = SNAP_HELP)]
 pub(crate) struct Restore {
     /// Which snapshot.
     pub(crate) snap: String,

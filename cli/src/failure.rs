@@ -68,7 +68,7 @@ impl Failure {
         })
     }
 
-    fn of(exit: Exit, error: &dyn Error) -> Self {
+    pub(crate) fn of(exit: Exit, error: &dyn Error) -> Self {
         let mut failure = Self::new(exit, error.to_string());
         let mut source = error.source();
         while let Some(cause) = source {

@@ -171,6 +171,11 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    /// Whether it has no row but its head.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.len() <= 1
+    }
+
     pub(crate) fn print(&self) {
         let columns = self.rows.first().map_or(0, Vec::len);
         let width = |column: usize| {

@@ -21,6 +21,7 @@ mod lean;
 mod near;
 mod prepare;
 mod publish;
+mod shared_stream;
 mod source_items;
 mod writer;
 
@@ -171,6 +172,7 @@ pub fn run<S: AppendStore + ?Sized>(
     let Stored {
         list,
         small,
+        contents,
         entries,
         content_bytes,
         written,
@@ -199,7 +201,7 @@ pub fn run<S: AppendStore + ?Sized>(
         started_ms,
         finished_ms: clock.now_unix_ms(),
         program: request.program.clone(),
-        contents: None,
+        contents,
     };
     let packs = written.packs.len();
     let lists = lists.and_then(|lists| remembered.keep(lists, &written));
@@ -289,6 +291,7 @@ fn check_notes(request: &Request) -> Result<(), SnapshotRunError> {
 struct Stored {
     list: PlacedRoot,
     small: Option<PlacedRoot>,
+    contents: Option<PlacedRoot>,
     entries: u64,
     content_bytes: u64,
     written: Written,

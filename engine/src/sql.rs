@@ -15,5 +15,5 @@ mod name;
 mod scanner;
 mod token;
 
-pub use name::{NameError, file_name, find_table, show_name, tables};
+pub use name::{NameError, file_name, find_table, show_name, tables, tables_named};
 pub use scanner::Scanner;

@@ -28,7 +28,8 @@ use crate::store::ReadStore;
 use chunks::Chunks;
 pub use diff::{Change, EntryChange, TableChange, diff};
 pub use file::{File, ReadFault};
-pub use tables::{Dumps, TableRows, parts_of, rows_of, shown_name};
+use tables::LastDumps;
+pub use tables::{Dumps, TableRows, rows_of};
 pub use tree::{Children, Entry, Tree};
 
 /// The snapshots of a repository as its log stood when they were opened.
@@ -45,6 +46,7 @@ pub struct Shelf<S: ReadStore + ?Sized + 'static> {
     store: Arc<S>,
     readers: Mutex<BTreeMap<DomainId, Arc<Reader<'static, S>>>>,
     chunks: Arc<Chunks>,
+    last_dumps: Arc<LastDumps>,
 }
 
 impl<S: ReadStore + ?Sized + 'static> Shelf<S> {
@@ -54,6 +56,7 @@ impl<S: ReadStore + ?Sized + 'static> Shelf<S> {
             store,
             readers: Mutex::default(),
             chunks: Arc::default(),
+            last_dumps: Arc::default(),
         }
     }
 
@@ -105,8 +108,7 @@ impl<S: ReadStore + ?Sized + 'static> View<S> {
                 Ok(snapshot) => {
                     let domain = snapshot.binding.domain;
                     let reader = shelf.reader(repository, &listings, domain)?;
-                    let chunks = Arc::clone(&shelf.chunks);
-                    trees.push(Arc::new(Tree::new(reader, snapshot, chunks)));
+                    trees.push(Arc::new(Tree::new(reader, snapshot, shelf)));
                 }
                 Err(broken) => unread.push(broken),
             }
@@ -130,8 +132,7 @@ impl<S: ReadStore + ?Sized + 'static> View<S> {
     ) -> Result<Arc<Tree<S>>, ReadError> {
         let listings = shelf.listings(repository);
         let reader = shelf.reader(repository, &listings, snapshot.binding.domain)?;
-        let chunks = Arc::clone(&shelf.chunks);
-        Ok(Arc::new(Tree::new(reader, snapshot, chunks)))
+        Ok(Arc::new(Tree::new(reader, snapshot, shelf)))
     }
 
     /// The snapshots, in the order of the log.

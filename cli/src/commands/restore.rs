@@ -3,11 +3,9 @@
 mod holes;
 mod plan;
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use indelible_engine::read::ReadError;
@@ -19,7 +17,8 @@ use indelible_format::path::EntryPath;
 use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 use serde_json::json;
 
-use crate::address::{self, Chosen};
+use super::look::entry_path;
+use crate::address;
 use crate::args::Restore;
 use crate::context::Context;
 use crate::context::Opened;
@@ -36,7 +35,7 @@ pub(crate) fn run(context: &Context, args: &Restore) -> Result<Exit, Failure> {
     let paths = args
         .paths
         .iter()
-        .map(entry_path)
+        .map(|typed| entry_path(typed))
         .collect::<Result<Vec<_>, _>>()?;
     let store = context.store()?;
     let repository = context.open(&store)?;
@@ -45,7 +44,7 @@ pub(crate) fn run(context: &Context, args: &Restore) -> Result<Exit, Failure> {
         return Err(ReadError::NotAllowed { needed: "restore" }.into());
     }
     let chosen = address::resolve(&args.snap, repository.snapshots())?;
-    check_refusal(&chosen, args)?;
+    address::check_refusal(&chosen, args.accept_refused)?;
     if let (true, Some(target)) = (args.plan, &args.target) {
         return plan::run(context, &repository, &chosen.snapshot, &paths, target, args);
     }
@@ -117,34 +116,6 @@ fn check_continuity(repository: &Opened<'_>, args: &Restore) -> Result<(), Failu
         ));
     }
     Ok(())
-}
-
-fn check_refusal(chosen: &Chosen, args: &Restore) -> Result<(), Failure> {
-    let Some(refusal) = &chosen.snapshot.refused else {
-        return Ok(());
-    };
-    if args.accept_refused && chosen.exactly {
-        return Ok(());
-    }
-    let snapshot = address::describe(&chosen.snapshot);
-    Err(
-        Failure::new(Exit::Integrity, format!("{snapshot} is refused: {refusal}"))
-            .hint("use another snapshot; if you must have this one, add --accept-refused"),
-    )
-}
-
-fn entry_path(typed: &OsString) -> Result<EntryPath, Failure> {
-    let mut bytes = typed.clone().into_vec();
-    while bytes.last() == Some(&b'/') {
-        bytes.pop();
-    }
-    EntryPath::new(bytes).map_err(|error| {
-        Failure::usage(format!(
-            "{} is no path in a snapshot: {error}",
-            typed.to_string_lossy()
-        ))
-        .hint("paths are relative, as `restore` into a directory shows them")
-    })
 }
 
 fn to_stdout<S: indelible_engine::store::ReadStore + ?Sized>(

@@ -1,6 +1,7 @@
 //! A world of its own for each test: a repository, a home and a state below one
 //! temporary directory, and the built binary run in a clean environment.
 
+pub(crate) mod mounted;
 mod ran;
 
 use std::ffi::{OsStr, OsString};

@@ -17,6 +17,13 @@ use crate::store::ReadStore;
 
 /// Under this path, which no entry can have, stands the stream of small files.
 pub(super) const SMALL: &[u8] = b"";
+/// Under this one, that of the tables of contents.
+pub(super) const TABLES: &[u8] = b"/";
+
+/// Whether the stream at a path is an entry's.
+pub(super) fn is_entry(path: &[u8]) -> bool {
+    path != SMALL && path != TABLES
+}
 
 /// Snapshots of other NAMEs that are looked at on the way to one of this.
 const LOOKS: usize = 64;
@@ -66,7 +73,10 @@ impl<'b> Before<'b> {
             Some((entry.path.as_bytes().to_vec(), placed))
         });
         roots.extend(owns.take(STREAMS_MAX));
-        roots.extend(snapshot.manifest.small.map(|root| (SMALL.to_vec(), root)));
+        let manifest = &snapshot.manifest;
+        for (path, root) in [(SMALL, manifest.small), (TABLES, manifest.contents)] {
+            roots.extend(root.map(|root| (path.to_vec(), root)));
+        }
         Self::Tree(Box::new(move |path| {
             let root = roots.get(path)?;
             Some(Box::new(chunks(reader.walk(root, 0, root.root.len))))

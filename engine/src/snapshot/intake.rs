@@ -10,7 +10,7 @@ use std::iter;
 use indelible_format::node::{Item, Root};
 use indelible_format::secret::SecretKey;
 
-use super::before::SMALL;
+use super::before::is_entry;
 use super::code::{Coder, NewChunk};
 use super::cutter::Cut;
 use super::lean::{Chosen, Lean, Trail};
@@ -32,7 +32,7 @@ pub(super) struct Intake<'k, 'w, 'scope> {
     lists: Option<ListWriter>,
     lean: Option<Lean<'k>>,
     coder: Coder,
-    /// Streams that were begun, but for the one that small files share.
+    /// Streams of entries that were begun.
     begun: usize,
 }
 
@@ -56,8 +56,8 @@ impl<'k, 'w, 'scope> Intake<'k, 'w, 'scope> {
 
     /// Begins the stream at a path.
     pub(super) fn begin(&mut self, path: &[u8]) -> Stream {
-        let place = (path != SMALL).then_some(self.begun);
-        self.begun += usize::from(path != SMALL);
+        let place = is_entry(path).then_some(self.begun);
+        self.begun += usize::from(is_entry(path));
         let lean = self.lean.as_mut();
         Stream {
             list: ListBuilder::default(),

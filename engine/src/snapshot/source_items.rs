@@ -6,14 +6,16 @@ use indelible_format::node::Root;
 use indelible_format::page::{Content, EntryKind, TreeEntry};
 use indelible_format::path::EntryPath;
 
-use super::before::{Before, SMALL};
+use super::before::{Before, SMALL, TABLES};
 use super::cutter::{Cut, Cutter, Cutting};
-use super::feed::{BATCH_BYTES, Buffer, flow};
-use super::intake::{Intake, Stream};
+use super::feed::{Buffer, flow};
+use super::intake::Intake;
+use super::shared_stream::{SharedStream, Tables};
 use super::{CommandInput, Input, SnapshotRunError, Stored, WalkError, check, placed};
 use crate::cancel::Cancel;
 use crate::progress::{Note, Phase, Progress};
 use crate::source::{self, Change, FileItem, Item};
+use crate::sql::Scanner;
 use crate::tree::Pager;
 
 /// Files below this size share one stream (SPEC 8.5).
@@ -27,7 +29,8 @@ pub(super) struct Walk<'k, 'b, 'w, 'scope> {
     cancel: &'k Cancel,
     progress: &'k dyn Progress,
     pager: Pager,
-    small: SmallFiles<'k>,
+    small: SharedStream<'k>,
+    tables: Tables<'k>,
     /// Buffers that no stream uses now.
     spare: Vec<Buffer>,
     entries: u64,
@@ -45,12 +48,8 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
         cancel: &'k Cancel,
         progress: &'k dyn Progress,
     ) -> Self {
-        let small = SmallFiles {
-            cutter: Cutter::new(cutting, before.past(SMALL)),
-            stream: intake.begin(SMALL),
-            bytes: Vec::new(),
-            len: 0,
-        };
+        let small = SharedStream::begin(SMALL, cutting, before, &mut intake);
+        let tables = SharedStream::begin(TABLES, cutting, before, &mut intake);
         Self {
             cutting,
             before,
@@ -59,6 +58,7 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
             progress,
             pager: Pager::new(),
             small,
+            tables: Tables::new(tables),
             spare: Vec::new(),
             entries: 0,
             content_bytes: 0,
@@ -86,6 +86,7 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
         }
         self.progress.end(Phase::Reading);
         let small = self.small.finish(&mut self.intake)?;
+        let contents = self.tables.finish(&mut self.intake)?;
         let (mut writer, lists) = self.intake.finish();
         let list = self.pager.finish(self.cutting.node_id, &mut writer)?;
         let list = list.ok_or(SnapshotRunError::NoEntries)?;
@@ -93,6 +94,7 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
         Ok(Stored {
             list: placed(list, &writer)?,
             small: small.map(|root| placed(root, &writer)).transpose()?,
+            contents: contents.map(|root| placed(root, &writer)).transpose()?,
             entries: self.entries,
             content_bytes: self.content_bytes,
             written: writer.finish(),
@@ -148,6 +150,9 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
             0 => Content::Empty,
             SMALL_FILE_BYTES => content_of(self.content(&file.path, &head, &mut reader, &|| {})?),
             len => {
+                let mut scanner = Scanner::new();
+                scanner.feed(&head);
+                self.tables.add(&file.path, scanner, &mut self.intake)?;
                 let offset = self.small.add(&head, &mut self.intake)?;
                 Content::Small { offset, len }
             }
@@ -209,6 +214,7 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
         stop: &dyn Fn(),
     ) -> Result<Option<Root>, WalkError> {
         let (cancel, progress) = (self.cancel, self.progress);
+        let mut scanner = Scanner::new();
         let mut fill = |buffer: &mut Buffer, head: &[u8]| -> Result<bool, WalkError> {
             check(cancel)?;
             let filled = buffer.fill(head, reader);
@@ -217,6 +223,7 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
                 source,
             })?;
             progress.advance(Phase::Reading, read as u64);
+            scanner.feed(buffer.content());
             Ok(ended)
         };
         let room = self.cutting.chunker.lookahead();
@@ -237,44 +244,9 @@ impl<'k, 'b, 'w, 'scope> Walk<'k, 'b, 'w, 'scope> {
             let fill = |buffer: &mut Buffer| fill(buffer, &[]);
             self.spare = flow(first, spare, cutter, fill, take, stop)?;
         }
-        Ok(self.intake.end(stream, path.as_bytes())?)
-    }
-}
-
-/// The stream that small files share, while it grows.
-struct SmallFiles<'k> {
-    cutter: Cutter<'k, 'k>,
-    stream: Stream,
-    /// What is not stored yet.
-    bytes: Vec<u8>,
-    /// Length of the stream so far, bytes.
-    len: u64,
-}
-
-impl SmallFiles<'_> {
-    /// Adds a file, and says where it begins.
-    fn add(&mut self, file: &[u8], intake: &mut Intake<'_, '_, '_>) -> Result<u64, WalkError> {
-        let offset = self.len;
-        self.bytes.extend_from_slice(file);
-        self.len += file.len() as u64;
-        if self.bytes.len() >= BATCH_BYTES {
-            self.store(false, intake)?;
-        }
-        Ok(offset)
-    }
-
-    fn store(&mut self, ended: bool, intake: &mut Intake<'_, '_, '_>) -> Result<(), WalkError> {
-        let cuts = self.cutter.cut(&self.bytes, ended);
-        intake.take(&mut self.stream, &self.bytes, &cuts)?;
-        let used = cuts.last().map_or(0, |cut| cut.at.end);
-        self.bytes.drain(..used);
-        Ok(())
-    }
-
-    /// Ends the stream, and gives its root; `None` if there were no such files.
-    fn finish(mut self, intake: &mut Intake<'_, '_, '_>) -> Result<Option<Root>, WalkError> {
-        self.store(true, intake)?;
-        Ok(intake.end(self.stream, SMALL)?)
+        let ended = self.intake.end(stream, path.as_bytes())?;
+        self.tables.add(path, scanner, &mut self.intake)?;
+        Ok(ended)
     }
 }
 

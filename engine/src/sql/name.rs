@@ -53,6 +53,28 @@ pub fn tables(contents: &Contents) -> Vec<ObjectName<'_>> {
 /// name is the only one of its kind; quotes are those of the dump's dialect; where
 /// nothing else fits, the case of letters does not matter.
 pub fn find_table<'a>(contents: &'a Contents, typed: &str) -> Result<ObjectName<'a>, NameError> {
+    let list = |tables: &[ObjectName<'_>]| {
+        let shown = tables.iter().take(LISTED_MAX);
+        let shown = shown.map(|name| show_name(contents.dialect(), *name));
+        shown.collect()
+    };
+    let name = shown(typed.as_bytes()).to_string();
+    match tables_named(contents, typed).as_slice() {
+        [table] => Ok(*table),
+        [] => Err(NameError::Unknown {
+            name,
+            tables: list(&tables(contents)),
+        }),
+        several => Err(NameError::Ambiguous {
+            name,
+            tables: list(several),
+        }),
+    }
+}
+
+/// The tables that a name may mean, as [`find_table`] takes it: several if they stand in
+/// different schemas or databases.
+pub fn tables_named<'a>(contents: &'a Contents, typed: &str) -> Vec<ObjectName<'a>> {
     let dialect = contents.dialect();
     let all = tables(contents);
     let literal = vec![typed.as_bytes().to_vec()];
@@ -64,32 +86,15 @@ pub fn find_table<'a>(contents: &'a Contents, typed: &str) -> Result<ObjectName<
         (parse(dialect, typed), &alike),
         (Some(literal), &alike),
     ];
-    let list = |tables: &[ObjectName<'_>]| {
-        let shown = tables.iter().take(LISTED_MAX);
-        shown.map(|name| show_name(dialect, *name)).collect()
-    };
-    let name = || shown(typed.as_bytes()).to_string();
     for (wanted, same) in ways {
         let Some(wanted) = wanted else { continue };
         let fits = |name: &ObjectName<'_>| ends_with(*name, &wanted, same);
         let found: Vec<ObjectName<'_>> = all.iter().copied().filter(fits).collect();
-        match found.as_slice() {
-            [] => {}
-            [table] => return Ok(*table),
-            several => {
-                let tables = list(several);
-                return Err(NameError::Ambiguous {
-                    name: name(),
-                    tables,
-                });
-            }
+        if !found.is_empty() {
+            return found;
         }
     }
-    let tables = list(&all);
-    Err(NameError::Unknown {
-        name: name(),
-        tables,
-    })
+    Vec::new()
 }
 
 fn parse(dialect: Dialect, typed: &str) -> Option<Name> {

@@ -196,6 +196,7 @@ impl<'a, 'r, S: ReadStore + ?Sized> Walker<'a, 'r, S> {
         for (root, leaves) in [
             (Some(&snapshot.manifest.list), Leaves::Pages),
             (snapshot.manifest.small.as_ref(), Leaves::Data),
+            (snapshot.manifest.contents.as_ref(), Leaves::Data),
         ] {
             if let Some(root) = root {
                 below.add(&self.stream(root, leaves, stock));

@@ -56,8 +56,8 @@ pub struct EntryChange {
 /// A table's rows that differ.
 #[derive(Debug, Clone)]
 pub struct TableChange {
-    /// Database and schema as far as there are any, and the table's own name.
-    pub name: Vec<Vec<u8>>,
+    /// Its name, as it can be typed, fit for people.
+    pub name: String,
     /// How.
     pub change: Change,
     /// Rows in the one.
@@ -75,7 +75,7 @@ pub struct TableChange {
 /// One side of a comparison.
 struct Side<'t, S: ReadStore + ?Sized + 'static> {
     tree: &'t Arc<Tree<S>>,
-    dumps: Dumps,
+    dumps: Arc<Dumps>,
 }
 
 /// Tells how `after` differs from `before`, entry by entry, in the order of their
@@ -288,7 +288,7 @@ fn tables_of<S: ReadStore + ?Sized + 'static>(
         tables.entry(name).or_default().1 = Some(table);
     }
     let mut changes = Vec::new();
-    for (name, (before, after)) in tables {
+    for (before, after) in tables.into_values() {
         let change = match (&before, &after) {
             (Some(old), Some(now)) => {
                 let touched = within(old.offset, old.len, gone) + within(now.offset, now.len, new);
@@ -311,8 +311,9 @@ fn tables_of<S: ReadStore + ?Sized + 'static>(
         let new_bytes = after
             .as_ref()
             .map_or(0, |now| within(now.offset, now.len, new));
+        let shown = after.as_ref().or(before.as_ref());
         changes.push(TableChange {
-            name,
+            name: shown.map(|table| table.shown.clone()).unwrap_or_default(),
             change,
             before_rows: before.as_ref().map(|table| table.rows),
             after_rows: after.as_ref().map(|table| table.rows),

@@ -11,8 +11,10 @@ use indelible_format::page::{Content, EntryKind, Metadata, TreeEntry};
 use indelible_format::path::EntryPath;
 use indelible_format::places::Place;
 
+use super::Shelf;
 use super::chunks::Chunks;
 use super::file::File;
+use super::tables::LastDumps;
 use crate::read::{Entries, ReadError, Reader};
 use crate::repository::Snapshot;
 use crate::store::ReadStore;
@@ -77,18 +79,20 @@ pub struct Tree<S: ReadStore + ?Sized + 'static> {
     pub(super) reader: Arc<Reader<'static, S>>,
     snapshot: Snapshot,
     pub(super) chunks: Arc<Chunks>,
+    pub(super) last_dumps: Arc<LastDumps>,
 }
 
 impl<S: ReadStore + ?Sized + 'static> Tree<S> {
     pub(super) fn new(
         reader: Arc<Reader<'static, S>>,
         snapshot: Snapshot,
-        chunks: Arc<Chunks>,
+        shelf: &Shelf<S>,
     ) -> Self {
         Self {
             reader,
             snapshot,
-            chunks,
+            chunks: Arc::clone(&shelf.chunks),
+            last_dumps: Arc::clone(&shelf.last_dumps),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a view shows is what was stored: by path, by directory, at any offset.
 
+mod tables;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -213,10 +213,7 @@ impl Files {
 
     fn open_file(&self, number: INodeNo) -> Result<FileHandle, Errno> {
         let spot = self.spot(number)?;
-        let Node::Entry(tree, entry) = &spot.node else {
-            return Err(Errno::EISDIR);
-        };
-        let file = tree.open(entry);
+        let file = spot.node.open();
         let file = file.map_err(|error| self.failed(&spot, &error))?;
         let file = Arc::new(file.ok_or(Errno::EISDIR)?);
         Ok(self.hold(Handle::File(file, spot)))

@@ -4,6 +4,7 @@
 //! by-name/NAME/2026-11-22T03:00:00Z/...    a snapshot
 //! by-name/NAME/latest                      a link to the newest
 //! by-number/12/...                         the same snapshot by its number in the log
+//! .../app.sql.tables/public.orders.data.sql  the rows of a table of app.sql
 //! ```
 //!
 //! Names of times are in UTC, so that they are the same on every machine; a second
@@ -15,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use indelible_engine::read::ReadError;
 use indelible_engine::store::LocalStore;
-use indelible_engine::view::{Children, Entry, Tree, View};
+use indelible_engine::view::{Children, Entry, File, TableRows, Tree, View, rows_of};
 use indelible_format::page::EntryKind;
 use indelible_format::path::EntryPath;
 
@@ -80,6 +81,10 @@ pub(super) enum Node {
     Top(Opened),
     /// An entry of a snapshot.
     Entry(Opened, Entry),
+    /// The directory of a dump's tables.
+    Tables(Opened, Entry),
+    /// The rows of one of them.
+    Rows(Opened, Entry, Arc<TableRows>),
 }
 
 /// What a node is, for the kernel.
@@ -104,23 +109,86 @@ pub(super) struct Facts {
 
 /// What stands in a directory, one after the other.
 pub(super) enum Listing {
-    Few(std::vec::IntoIter<(Vec<u8>, Node)>),
-    Entries(Opened, Children<LocalStore>),
+    Few(std::vec::IntoIter<Named>),
+    Entries {
+        tree: Opened,
+        children: Children<LocalStore>,
+        /// The tables of the dump that was given last.
+        tables: Option<Named>,
+    },
+}
+
+/// A node and what it is called.
+pub(super) type Named = (Vec<u8>, Node);
+
+impl Listing {
+    fn entries(tree: &Opened, directory: Option<&EntryPath>) -> Self {
+        Self::Entries {
+            tree: Arc::clone(tree),
+            children: tree.children(directory),
+            tables: None,
+        }
+    }
+
+    fn few(nodes: Vec<Named>) -> Self {
+        Self::Few(nodes.into_iter())
+    }
 }
 
 impl Iterator for Listing {
-    type Item = Result<(Vec<u8>, Node), ReadError>;
+    type Item = Result<Named, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Few(nodes) => nodes.next().map(Ok),
-            Self::Entries(tree, children) => children.next().map(|entry| {
-                let entry = entry?;
-                let name = entry.path.components().next_back().unwrap_or_default();
-                Ok((name.to_vec(), Node::Entry(Arc::clone(tree), entry)))
-            }),
+        let (tree, children, tables) = match self {
+            Self::Few(nodes) => return nodes.next().map(Ok),
+            Self::Entries {
+                tree,
+                children,
+                tables,
+            } => (tree, children, tables),
+        };
+        if let Some(tables) = tables.take() {
+            return Some(Ok(tables));
         }
+        children.next().map(|entry| {
+            let entry = entry?;
+            let name = entry.path.components().next_back().unwrap_or_default();
+            let name = name.to_vec();
+            if has_tables(tree, &entry) {
+                let node = Node::Tables(Arc::clone(tree), entry.clone());
+                *tables = Some(([&name, TABLES_SUFFIX].concat(), node));
+            }
+            Ok((name, Node::Entry(Arc::clone(tree), entry)))
+        })
     }
+}
+
+/// What stands behind a dump's name in that of the directory of its tables.
+const TABLES_SUFFIX: &[u8] = b".tables";
+
+/// Whether a directory of tables stands beside an entry: nothing else may be called
+/// so. Tables of contents that can't be read are none: the dump itself may be sound.
+fn has_tables(tree: &Opened, entry: &Entry) -> bool {
+    if !tree
+        .contents(entry)
+        .is_ok_and(|contents| contents.is_some())
+    {
+        return false;
+    }
+    let beside = EntryPath::new([entry.path.as_bytes(), TABLES_SUFFIX].concat());
+    beside.is_ok_and(|beside| matches!(tree.entry(&beside), Ok(None)))
+}
+
+/// The rows of each table of a dump that a file can show.
+fn tables_of(tree: &Opened, entry: &Entry) -> Vec<Named> {
+    let contents = tree.contents(entry).ok().flatten();
+    let rows = contents.as_ref().map(rows_of).unwrap_or_default();
+    let named = rows.into_iter().filter_map(|rows| {
+        let name = rows.file.clone()?.into_bytes();
+        let node = Node::Rows(Arc::clone(tree), entry.clone(), Arc::new(rows));
+        Some((name, node))
+    });
+    named.collect()
 }
 
 impl Node {
@@ -149,13 +217,19 @@ impl Node {
             }
             Self::Top(tree) => entry(tree, None, name)?,
             Self::Entry(tree, directory) => entry(tree, Some(&directory.path), name)?,
-            Self::Latest(_) => None,
+            Self::Tables(tree, dump) => {
+                let mut tables = tables_of(tree, dump).into_iter();
+                tables
+                    .find(|(table, _)| table == name)
+                    .map(|(_, node)| node)
+            }
+            Self::Latest(_) | Self::Rows(..) => None,
         })
     }
 
     /// What stands in it; `None` if it is no directory.
     pub(super) fn listing(&self, shown: &Shown) -> Option<Listing> {
-        let few = |nodes: Vec<(Vec<u8>, Self)>| Some(Listing::Few(nodes.into_iter()));
+        let few = |nodes| Some(Listing::few(nodes));
         let tops = |trees: &BTreeMap<String, Opened>| -> Vec<(Vec<u8>, Self)> {
             let top = |(name, tree): (&String, &Opened)| {
                 (name.clone().into_bytes(), Self::Top(Arc::clone(tree)))
@@ -179,12 +253,12 @@ impl Node {
                 nodes.push((b"latest".to_vec(), Self::Latest(series.clone())));
                 few(nodes)
             }
-            Self::Top(tree) => Some(Listing::Entries(Arc::clone(tree), tree.children(None))),
+            Self::Top(tree) => Some(Listing::entries(tree, None)),
             Self::Entry(tree, entry) if entry.is_directory() => {
-                let children = tree.children(Some(&entry.path));
-                Some(Listing::Entries(Arc::clone(tree), children))
+                Some(Listing::entries(tree, Some(&entry.path)))
             }
-            Self::Entry(..) | Self::Latest(_) => None,
+            Self::Tables(tree, dump) => few(tables_of(tree, dump)),
+            Self::Entry(..) | Self::Latest(_) | Self::Rows(..) => None,
         }
     }
 
@@ -224,10 +298,25 @@ impl Node {
                 kind: Kind::Link,
                 mode: 0o777,
                 size: shown.latest(series).map_or(0, |name| name.len() as u64),
-                ..directory(SystemTime::UNIX_EPOCH, true)
+                ..Self::Series(series.clone()).facts(shown)
             },
             Self::Top(tree) => directory(at_ms(tree.snapshot().claimed_ms), false),
             Self::Entry(tree, entry) => facts_of(entry, at_ms(tree.snapshot().claimed_ms)),
+            Self::Tables(tree, dump) => {
+                let dump = facts_of(dump, at_ms(tree.snapshot().claimed_ms));
+                let readable = dump.mode & 0o444;
+                Facts {
+                    kind: Kind::Directory,
+                    // Who may read the dump may look for its tables.
+                    mode: readable | readable >> 2,
+                    size: 0,
+                    ..dump
+                }
+            }
+            Self::Rows(tree, dump, rows) => Facts {
+                size: rows.len,
+                ..facts_of(dump, at_ms(tree.snapshot().claimed_ms))
+            },
         }
     }
 
@@ -235,8 +324,29 @@ impl Node {
     pub(super) fn place(&self) -> Option<(&Opened, String)> {
         match self {
             Self::Top(tree) => Some((tree, "the list of entries".to_owned())),
-            Self::Entry(tree, entry) => Some((tree, entry.path.to_string())),
+            Self::Entry(tree, entry) | Self::Tables(tree, entry) => {
+                Some((tree, entry.path.to_string()))
+            }
+            Self::Rows(tree, entry, rows) => Some((
+                tree,
+                format!(
+                    "{} in {}, which begins at {}",
+                    rows.shown, entry.path, rows.offset
+                ),
+            )),
             _ => None,
+        }
+    }
+
+    /// What it holds, if it is a file.
+    pub(super) fn open(&self) -> Result<Option<File<LocalStore>>, ReadError> {
+        match self {
+            Self::Entry(tree, entry) => tree.open(entry),
+            Self::Rows(tree, dump, rows) => {
+                let file = tree.open(dump)?;
+                Ok(file.map(|file| file.slice(rows.offset, rows.len)))
+            }
+            _ => Ok(None),
         }
     }
 }
@@ -254,8 +364,15 @@ fn entry(
     let Ok(path) = EntryPath::new(path) else {
         return Ok(None);
     };
-    let found = tree.entry(&path)?;
-    Ok(found.map(|entry| Node::Entry(Arc::clone(tree), entry)))
+    if let Some(entry) = tree.entry(&path)? {
+        return Ok(Some(Node::Entry(Arc::clone(tree), entry)));
+    }
+    let dump = path.as_bytes().strip_suffix(TABLES_SUFFIX);
+    let Some(dump) = dump.and_then(|dump| EntryPath::new(dump).ok()) else {
+        return Ok(None);
+    };
+    let dump = tree.entry(&dump)?.filter(|dump| has_tables(tree, dump));
+    Ok(dump.map(|dump| Node::Tables(Arc::clone(tree), dump)))
 }
 
 /// What is known of an entry of a snapshot that was taken at a time.

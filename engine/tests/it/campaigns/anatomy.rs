@@ -105,8 +105,8 @@ impl Anatomy {
     pub(crate) fn needs(&self, manifest: &Manifest) -> BTreeSet<Spot> {
         let mut needs = BTreeSet::new();
         self.stream(&manifest.list.root, true, &mut needs);
-        if let Some(small) = &manifest.small {
-            self.stream(&small.root, false, &mut needs);
+        for shared in [&manifest.small, &manifest.contents].into_iter().flatten() {
+            self.stream(&shared.root, false, &mut needs);
         }
         needs
     }
