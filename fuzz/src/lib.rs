@@ -1,4 +1,5 @@
-//! What the fuzz targets run: the codecs and the fixture of the format's tests.
+//! What the fuzz targets run: the codecs and the fixture of the format's tests, and the
+//! engine on dumps.
 
 #![allow(dead_code, reason = "the fixture serves other tests too")]
 
@@ -11,8 +12,10 @@ mod frame;
 mod logs;
 #[path = "../../repo-format/tests/it/sealed.rs"]
 mod sealed;
+mod sql;
 
 pub use logs::{history, resigned};
+pub use sql::sql_dump;
 
 /// Decodes bytes, and panics if what is accepted has another encoding.
 pub fn codec(name: &str, data: &[u8]) {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::World;
+use crate::support::mounted::{Mounted, can_mount};
 use server::{Server, Succeeds as _};
 
 /// In thousands of accounts, 100: about 100 MB of dump.
@@ -94,6 +95,61 @@ fn two_nights_of_pgbench() {
     assert_eq!(expected["public.pgbench_accounts"], 1_000_000);
     let run = world.indelible(["verify"]).run();
     run.exits(0).prints("no problem found");
+}
+
+/// `pg_restore` loads a dump in parallel straight from a mount, and a table of a plain
+/// dump loads alone.
+///
+/// Method: pgbench, dumped in both formats; what was loaded is compared by its rows.
+#[test]
+fn loaded_from_a_mount() {
+    let Some(server) = server() else { return };
+    if !can_mount() {
+        return;
+    }
+    let world = World::new();
+    server.client("createdb").arg("bench").succeeds();
+    let mut made = server.client("pgbench");
+    made.args(["--initialize", "--quiet", "--scale", "2", "bench"])
+        .succeeds();
+    for (file, format) in [("bench.dump", &["-Fc", "-Z0"][..]), ("bench.sql", &["-Fp"])] {
+        let mut dump = server.client("pg_dump");
+        let path = world.path(file);
+        dump.args(format)
+            .arg("--file")
+            .arg(&path)
+            .arg("bench")
+            .succeeds();
+    }
+    let run = world.indelible(["snapshot", "bench", "bench.dump", "bench.sql"]);
+    run.run().exits(0);
+    let mounted = Mounted::new(&world, &[]);
+    let latest = mounted.path("by-name/bench/latest");
+    server.client("createdb").arg("again").succeeds();
+    let mut restore = server.client("pg_restore");
+    restore
+        .args(["--jobs", "2", "--dbname", "again"])
+        .arg(latest.join("bench.dump"))
+        .succeeds();
+    assert_eq!(row_counts(&server, "again"), row_counts(&server, "bench"));
+
+    let rows = latest.join("bench.sql.tables/public.pgbench_accounts.data.sql");
+    let rows = fs::read(rows).unwrap();
+    let plain = fs::read(world.path("bench.sql")).unwrap();
+    let within = plain.windows(rows.len().min(1_000));
+    assert!(within.into_iter().any(|window| rows.starts_with(window)));
+    server.client("createdb").arg("one").succeeds();
+    let table = world.indelible(["cat", "bench", "--table", "pgbench_accounts"]);
+    let one = world.file("one.sql", table.run().exits(0).bytes());
+    let mut load = server.client("psql");
+    load.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"])
+        .args(["--single-transaction", "--dbname", "one"])
+        .stdin(Stdio::from(File::open(one).unwrap()))
+        .stdout(Stdio::null())
+        .succeeds();
+    let expected = [("public.pgbench_accounts".to_owned(), 200_000)];
+    assert_eq!(row_counts(&server, "one"), BTreeMap::from(expected));
+    mounted.unmount().exits(0);
 }
 
 /// A dump that the server breaks off leaves no snapshot.

@@ -5,6 +5,7 @@ mod damage;
 mod interrupts;
 mod json;
 mod keys;
+mod look;
 mod places;
 mod plan;
 mod resume;

@@ -69,6 +69,10 @@ pub trait ReadRange {
     type Error;
 
     /// The bytes of the range.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be had.
     fn read(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Self::Error>;
 }
 
@@ -82,6 +86,10 @@ impl<E, F: FnMut(u64, usize) -> Result<Vec<u8>, E>> ReadRange for F {
 
 /// Plans how a table is taken out of a dump. A partitioned table comes with its
 /// partitions.
+///
+/// # Errors
+///
+/// See [`PlanError`].
 pub fn plan<R: ReadRange>(
     contents: &Contents,
     table: ObjectName<'_>,

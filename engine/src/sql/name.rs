@@ -52,6 +52,10 @@ pub fn tables(contents: &Contents) -> Vec<ObjectName<'_>> {
 /// Finds the table of this name. The schema and the database may be left out if the
 /// name is the only one of its kind; quotes are those of the dump's dialect; where
 /// nothing else fits, the case of letters does not matter.
+///
+/// # Errors
+///
+/// If no table has the name, or several do.
 pub fn find_table<'a>(contents: &'a Contents, typed: &str) -> Result<ObjectName<'a>, NameError> {
     let list = |tables: &[ObjectName<'_>]| {
         let shown = tables.iter().take(LISTED_MAX);
@@ -77,18 +81,17 @@ pub fn find_table<'a>(contents: &'a Contents, typed: &str) -> Result<ObjectName<
 pub fn tables_named<'a>(contents: &'a Contents, typed: &str) -> Vec<ObjectName<'a>> {
     let dialect = contents.dialect();
     let all = tables(contents);
-    let literal = vec![typed.as_bytes().to_vec()];
-    let exact = |one: &[u8], two: &[u8]| one == two;
-    let alike = |one: &[u8], two: &[u8]| one.eq_ignore_ascii_case(two);
-    let ways: [(Option<Name>, &dyn Fn(&[u8], &[u8]) -> bool); 4] = [
-        (parse(dialect, typed), &exact),
-        (Some(literal.clone()), &exact),
-        (parse(dialect, typed), &alike),
-        (Some(literal), &alike),
+    let literal = Some(vec![typed.as_bytes().to_vec()]);
+    let parsed = parse(dialect, typed);
+    let ways = [
+        (&parsed, Case::Matters),
+        (&literal, Case::Matters),
+        (&parsed, Case::Ignored),
+        (&literal, Case::Ignored),
     ];
-    for (wanted, same) in ways {
+    for (wanted, case) in ways {
         let Some(wanted) = wanted else { continue };
-        let fits = |name: &ObjectName<'_>| ends_with(*name, &wanted, same);
+        let fits = |name: &ObjectName<'_>| ends_with(*name, wanted, case);
         let found: Vec<ObjectName<'_>> = all.iter().copied().filter(fits).collect();
         if !found.is_empty() {
             return found;
@@ -103,11 +106,17 @@ fn parse(dialect: Dialect, typed: &str) -> Option<Name> {
     head.peek().is_none().then_some(name)
 }
 
-fn ends_with(
-    name: ObjectName<'_>,
-    wanted: &[Vec<u8>],
-    same: &dyn Fn(&[u8], &[u8]) -> bool,
-) -> bool {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Matters,
+    Ignored,
+}
+
+fn ends_with(name: ObjectName<'_>, wanted: &[Vec<u8>], case: Case) -> bool {
+    let same = |part: &[u8], wanted: &[u8]| match case {
+        Case::Matters => part == wanted,
+        Case::Ignored => part.eq_ignore_ascii_case(wanted),
+    };
     let mut parts = name.parts().rev();
     wanted
         .iter()

@@ -1,4 +1,4 @@
-//! Tables of MariaDB and MySQL. Their foreign keys stand in their definitions.
+//! Tables of `MariaDB` and `MySQL`. Their foreign keys stand in their definitions.
 
 use std::collections::HashSet;
 use std::ops::Range;

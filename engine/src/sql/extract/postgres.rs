@@ -212,7 +212,7 @@ impl Writer<'_, '_> {
         let section = self.database.sections[number];
         statements::each(DIALECT, &section, reader, |statement| {
             if self.takes(number, section.kind, &statement.text) {
-                self.write(section.kind, statement);
+                self.write(section.kind, &statement);
             }
         })
     }
@@ -305,7 +305,7 @@ impl Writer<'_, '_> {
             })
     }
 
-    fn write(&mut self, kind: SectionKind, statement: Piecemeal) {
+    fn write(&mut self, kind: SectionKind, statement: &Piecemeal) {
         if kind == SectionKind::Namespace {
             // A schema that each database has may be there.
             let mut head = Head::new(DIALECT, &statement.text);

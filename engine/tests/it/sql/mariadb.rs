@@ -86,8 +86,9 @@ fn random(seed: u64) -> String {
 fn add_table(sql: &mut String, choices: &mut Choices, table: &str, referred: Option<&str>) {
     let mut columns = vec!["id int AUTO_INCREMENT PRIMARY KEY".to_owned()];
     let mut values = Vec::new();
-    for number in 0..1 + choices.below(4) {
-        let name = quoted(&format!("c{number} {}", NAMES[number]));
+    let count = 1 + choices.below(4);
+    for (number, odd) in NAMES.iter().enumerate().take(count) {
+        let name = quoted(&format!("c{number} {odd}"));
         let (kind, of) = COLUMNS[choices.below(COLUMNS.len())];
         columns.push(format!("{name} {kind}"));
         values.push((name, of));

@@ -116,8 +116,9 @@ fn add_table(sql: &mut String, choices: &mut Choices, table: &str, referred: Opt
     ]);
     let mut columns = vec![id.to_owned()];
     let mut values: Vec<(String, Option<&[&str]>)> = Vec::new();
-    for number in 0..1 + choices.below(4) {
-        let name = format!("\"c{number} {}\"", NAMES[number].replace('"', "\"\""));
+    let count = 1 + choices.below(4);
+    for (number, odd) in NAMES.iter().enumerate().take(count) {
+        let name = format!("\"c{number} {}\"", odd.replace('"', "\"\""));
         let (kind, of) = COLUMNS[choices.below(COLUMNS.len())];
         columns.push(format!("{name} {}", kind.replace("{}", &name)));
         values.push((name, of));
