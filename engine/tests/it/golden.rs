@@ -26,7 +26,9 @@ use indelible_engine::snapshot::{self, Input};
 use indelible_engine::source::{self, Item, NamedPath};
 use indelible_engine::store::{LocalStore, ReadStore};
 use indelible_format::attest::Level;
+use indelible_format::contents::DumpTables;
 use indelible_format::key_file::KeyFile;
+use indelible_format::node::PlacedRoot;
 use indelible_format::page::{Content, Metadata};
 use indelible_format::rights::Rights;
 
@@ -101,9 +103,18 @@ fn metadata(mode: u32) -> Metadata {
     }
 }
 
-/// Links and directories, small streams, and one that takes nodes on two levels.
+/// A dump with a table of contents.
+const DUMP: &str = "--\n-- PostgreSQL database dump\n--\n\n\
+    SET standard_conforming_strings = on;\n\n\
+    CREATE TABLE public.orders (\n    id integer NOT NULL,\n    note text\n);\n\n\
+    COPY public.orders (id, note) FROM stdin;\n1\tone\n2\ttwo\n3\t\\N\n\\.\n\n\
+    CREATE INDEX orders_note ON public.orders USING btree (note);\n\n";
+
+/// Links and directories, small streams, a dump, and a stream that takes nodes on two
+/// levels.
 fn shop() -> Vec<Item> {
     vec![
+        stream("app.sql", DUMP.as_bytes()),
         stream("dump.sql", &rows(0..400)),
         Item::Directory {
             path: path(b"etc"),
@@ -252,8 +263,36 @@ fn contents<S: ReadStore>(repository: &Repository<'_, S>) -> String {
             let small = if small { " small" } else { "" };
             writeln!(lines, "  {} {content}{small}", entry.path).expect("a string takes text");
         }
+        if let Some(root) = &snapshot.manifest.contents {
+            write_tables(&reader, root, &mut lines);
+        }
     }
     lines
+}
+
+/// A line for each section of each table of contents.
+fn write_tables<S: ReadStore>(reader: &Reader<'_, S>, root: &PlacedRoot, lines: &mut String) {
+    let parts = reader.walk(root, 0, root.root.len).collect();
+    let decoded = reader.decode(reader.fetch(parts));
+    let parts = decoded.parts();
+    let bytes: Vec<&[u8]> = parts.map(|(_, bytes)| bytes.expect("it is read")).collect();
+    let bytes = bytes.concat();
+    for dump in DumpTables::new(&bytes).expect("tables of contents") {
+        let (path, contents) = dump.expect("a table of contents");
+        for section in contents.sections() {
+            let name: Vec<_> = section.name.parts().map(String::from_utf8_lossy).collect();
+            writeln!(
+                lines,
+                "  {path} {:?} {} {}+{} {}",
+                section.kind,
+                name.join("."),
+                section.offset,
+                section.len,
+                section.rows
+            )
+            .expect("a string takes text");
+        }
+    }
 }
 
 fn write_golden(version: &str) {

@@ -32,7 +32,12 @@ Commands:
   key          Make, list and check keys
   snapshot     Store files, a stream, or what a dump command prints [alias: backup]
   list         List snapshots [alias: snapshots]
+  ls           List what a snapshot holds
+  cat          Print a file of a snapshot, a part of one, or one table of a dump
+  diff         Say what differs between two snapshots: which entries, and which tables in a dump
+  find         Say in which snapshots a table stands, with its rows and size in each
   restore      Write a snapshot back, in whole or in part
+  mount        Show the snapshots as a file system that nobody can write to
   verify       Prove that the repository is whole
   checkpoint   Print the signed size and root of the log, to be kept elsewhere
   demo         See it work on a sample database, from init to restore
