@@ -22,6 +22,7 @@ use indelible_engine::repository::Repository;
 use indelible_engine::restore::Restore;
 use indelible_engine::snapshot::{self, COMPRESSION_LEVEL, Input, Request};
 use indelible_engine::source::{Item, stream_path};
+use indelible_engine::sql::Scanner;
 use indelible_engine::store::MemoryStore;
 use indelible_format::bundle::KeyBundle;
 use indelible_format::coding::{Class, Coding, decode};
@@ -214,6 +215,17 @@ fn cutting(bencher: Bencher) {
     bencher
         .counter(bench.bytes())
         .bench_local(|| cut(&bench.chunker, &bench.dump));
+}
+
+/// Where the dump's parts stand.
+#[divan::bench]
+fn scanning(bencher: Bencher) {
+    let bench = &*BENCH;
+    bencher.counter(bench.bytes()).bench_local(|| {
+        let mut scanner = Scanner::new();
+        scanner.feed(&bench.dump);
+        scanner.finish().expect("it is a dump")
+    });
 }
 
 /// The chunks' ids.

@@ -90,6 +90,12 @@ fn encode_list(out: &mut Builder, list: &[String]) {
     }
 }
 
+fn encode_root(root: &PlacedRoot) -> Builder {
+    let mut value = Builder::new();
+    root.encode_to(&mut value);
+    value
+}
+
 fn decode_text(bytes: &[u8], field: &'static str) -> Result<String, LayoutError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| LayoutError::NotCanonical { field })
 }
@@ -128,9 +134,7 @@ impl Manifest {
             (tag::SMALL, self.small.as_ref()),
         ] {
             if let Some(root) = root {
-                let mut value = Builder::new();
-                root.encode_to(&mut value);
-                record(tag, &mut value);
+                record(tag, &mut encode_root(root));
             }
         }
         record(
@@ -163,9 +167,7 @@ impl Manifest {
             record(tag::DELTAS, Builder::new().u64(cost.delta_chunks));
         }
         if let Some(contents) = &self.contents {
-            let mut value = Builder::new();
-            contents.encode_to(&mut value);
-            record(tag::CONTENTS, &mut value);
+            record(tag::CONTENTS, &mut encode_root(contents));
         }
         out.finish()
     }

@@ -128,6 +128,11 @@ impl<'a> Tokens<'a> {
                 let (kind, len) = quoted(&rest[1..], b'\'', true, TokenKind::Text);
                 (kind, 1 + len)
             }
+            // What its escapes mean is not read: it is no name, and no plain string.
+            (b'u' | b'U', Postgres) if matches!(rest[1..], [b'&', b'\'' | b'"', ..]) => {
+                let (kind, len) = quoted(&rest[2..], rest[2], false, TokenKind::Text);
+                (kind, 2 + len)
+            }
             (b'\'', Mariadb) => quoted(rest, b'\'', true, TokenKind::Text),
             (b'\'', _) => quoted(rest, b'\'', false, TokenKind::Text),
             (b'"', Mariadb) => quoted(rest, b'"', true, TokenKind::Text),

@@ -98,6 +98,10 @@ impl Mariadb {
         if variable.is("NAMES") && head.any(&AMBIGUOUS) {
             return Err(Unfollowed);
         }
+        // What is set for a whole server is no setting of the load.
+        if variable.is("@@GLOBAL") || variable.is("GLOBAL") {
+            return Ok(section(SectionKind::Other, None));
+        }
         head.mark(b'=');
         let value = head.next().map(|token| token.text.to_ascii_lowercase());
         let value = value.unwrap_or_default();

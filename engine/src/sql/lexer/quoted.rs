@@ -137,6 +137,9 @@ impl Lexer {
         if self.dialect == Dialect::Mariadb && !self.conditional {
             if byte == b'!' {
                 self.conditional = true;
+                if self.head.is_empty() {
+                    self.version = 0;
+                }
                 self.mode = Mode::Version;
                 return 1;
             }

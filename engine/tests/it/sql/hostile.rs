@@ -74,6 +74,10 @@ fn postgres_is_not_fooled() {
         postgres("INSERT INTO public.t DEFAULT VALUES;\n"),
         &["Data public.t 1"],
     );
+    holds(
+        postgres("CREATE TABLE public.U&\"d\\0061t\" ();\n"),
+        &["Other"],
+    );
     let old = "SET search_path = app, pg_catalog;\nCREATE TABLE t ();\n";
     holds(postgres(old), &["Table app.t"]);
 }
@@ -110,6 +114,10 @@ fn mariadb_is_not_fooled() {
     holds(mariadb(rows), &["Data t 3"]);
     let view = "DROP TABLE IF EXISTS `v`;\n/*!50001 CREATE TABLE `v` (a int) ENGINE=MyISAM */;\n";
     holds(mariadb(view), &["View v"]);
+    let versions = "/*!50003 */ /*!50001 CREATE TABLE `v` (a int) */;\n";
+    holds(mariadb(versions), &["View v"]);
+    let global = "SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ 'a;b';\n";
+    holds(mariadb(global), &["Other"]);
     let two = "USE `one`;\nINSERT INTO `t` VALUES (1);\nUSE `two`;\nINSERT INTO `t` VALUES (1);\n";
     let expected = [
         "Namespace one",

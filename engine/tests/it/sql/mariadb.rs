@@ -95,7 +95,11 @@ fn add_table(sql: &mut String, choices: &mut Choices, table: &str, referred: Opt
     }
     columns.push("parent int".to_owned());
     columns.push("twice int AS (parent * 2) STORED, KEY (parent, twice)".to_owned());
-    columns.push(format!("FOREIGN KEY (parent) REFERENCES {table} (id)"));
+    // A name that the server makes from the table's it would not quote again.
+    let own = choices.below(1_000_000);
+    columns.push(format!(
+        "CONSTRAINT own{own} FOREIGN KEY (parent) REFERENCES {table} (id)"
+    ));
     if let Some(referred) = referred {
         columns.push("other int".to_owned());
         columns.push(format!(
