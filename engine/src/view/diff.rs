@@ -252,19 +252,55 @@ fn same<S: ReadStore + ?Sized + 'static>(
     if one.len() != other.len() {
         return Ok(false);
     }
-    let mut at = 0;
-    while at < one.len() {
-        let len = STEP_BYTES.min(one.len() - at);
-        let (left, right) = (one.slice(at, len), other.slice(at, len));
-        if !(shared && left.chunks()? == right.chunks()?) {
-            let read = |file: &File<S>| file.read_at(0, len).map_err(|fault| fault.cause);
-            if read(&left)? != read(&right)? {
+    let ranges = if shared {
+        differing(&one.chunks()?, &other.chunks()?)
+    } else {
+        vec![(0, one.len())]
+    };
+    for (from, len) in ranges {
+        let mut done = 0;
+        while done < len {
+            let step = STEP_BYTES.min(len - done);
+            let read = |file: &File<S>| {
+                let bytes = file.read_at(from + done, step);
+                bytes.map_err(|fault| fault.cause)
+            };
+            if read(one)? != read(other)? {
                 return Ok(false);
             }
+            done += step;
         }
-        at += len;
     }
     Ok(true)
+}
+
+/// The ranges of two files of one length in which they do not have the same chunks at
+/// the same places.
+fn differing(one: &[Chunk], other: &[Chunk]) -> Vec<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    let (mut left, mut right) = (one.iter(), other.iter());
+    let mut at = 0;
+    while let (Some(old), Some(new)) = (left.next(), right.next()) {
+        let from = at;
+        at += old.2;
+        if old == new {
+            continue;
+        }
+        // Up to where both have a boundary again.
+        let mut end = from + new.2;
+        while at != end {
+            let behind = if at < end { left.next() } else { right.next() };
+            let Some((_, _, len)) = behind else { break };
+            if at < end {
+                at += len;
+            } else {
+                end += len;
+            }
+        }
+        ranges.push((from, at.max(end) - from));
+        at = at.max(end);
+    }
+    ranges
 }
 
 /// A table in the one dump and in the other.
@@ -323,4 +359,27 @@ fn tables_of<S: ReadStore + ?Sized + 'static>(
         });
     }
     Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(id: u8, len: u64) -> Chunk {
+        (ChunkId([id; 32]), 0, len)
+    }
+
+    /// What is at the same place and the same is left out, and nothing else.
+    #[test]
+    fn differing_ranges_are_exact() {
+        let old = [chunk(1, 10), chunk(2, 10), chunk(3, 5), chunk(4, 7)];
+        assert!(differing(&old, &old).is_empty());
+        let new = [chunk(1, 10), chunk(5, 4), chunk(6, 11), chunk(4, 7)];
+        assert_eq!(differing(&old, &new), [(10, 15)]);
+        let new = [chunk(9, 10), chunk(2, 10), chunk(3, 5), chunk(8, 7)];
+        assert_eq!(differing(&old, &new), [(0, 10), (25, 7)]);
+        // The same chunks at other places are no proof.
+        let new = [chunk(2, 10), chunk(1, 10), chunk(4, 7), chunk(3, 5)];
+        assert_eq!(differing(&old, &new), [(0, 10), (10, 10), (20, 12)]);
+    }
 }

@@ -41,7 +41,7 @@ use crate::support::{
 /// all its files.
 const GOLDEN: [(&str, &str); 1] = [(
     "0.1",
-    "5625a52ac6b18e4ea4501e82083b390a716f53c03b291608fd9426e6cb03ac0a",
+    "de7364415e9ed7976c4a91aaff258da9009c96f2856a71caefdfcf9fac15870c",
 )];
 
 /// A golden repository as files.
