@@ -3,7 +3,7 @@
 //! A word is taken for a name wherever it could be one, so too much may come along;
 //! that loads all the same. Too little would not.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use indelible_format::contents::{Contents, Dialect, ObjectName, Section, SectionKind};
 
@@ -19,6 +19,8 @@ pub(super) struct Database<'a> {
     pub(super) sections: Vec<Section<'a>>,
     scope: Vec<&'a [u8]>,
     definitions: HashMap<Vec<&'a [u8]>, Vec<usize>>,
+    /// Values of sequences, by the sequence.
+    values: HashMap<Vec<&'a [u8]>, Vec<usize>>,
     /// What code in a string may name without its schema.
     late: HashMap<&'a [u8], Vec<usize>>,
 }
@@ -34,6 +36,7 @@ impl<'a> Database<'a> {
             sections: Vec::new(),
             scope,
             definitions: HashMap::new(),
+            values: HashMap::new(),
             late: HashMap::new(),
         };
         for section in contents.sections() {
@@ -41,6 +44,10 @@ impl<'a> Database<'a> {
                 continue;
             };
             let number = database.sections.len();
+            if section.kind == SectionKind::SequenceValue {
+                let values = database.values.entry(local.clone());
+                values.or_default().push(number);
+            }
             if is_definition(section.kind) && !local.is_empty() {
                 if is_late(section.kind) {
                     let last = local[local.len() - 1];
@@ -97,7 +104,6 @@ pub(super) struct Closure<'d, 'a> {
     unqualified: bool,
     queue: Vec<usize>,
     pub(super) needed: BTreeSet<usize>,
-    pub(super) mentioned: HashSet<Name>,
 }
 
 impl<'d, 'a> Closure<'d, 'a> {
@@ -107,7 +113,6 @@ impl<'d, 'a> Closure<'d, 'a> {
             unqualified,
             queue: Vec::new(),
             needed: BTreeSet::new(),
-            mentioned: HashSet::new(),
         }
     }
 
@@ -127,6 +132,9 @@ impl<'d, 'a> Closure<'d, 'a> {
         for &number in database.definitions.get(name).into_iter().flatten() {
             self.add(number);
         }
+        // They need nothing themselves.
+        self.needed
+            .extend(database.values.get(name).into_iter().flatten());
     }
 
     /// Needs whatever the needed sections mention.
@@ -166,13 +174,10 @@ impl<'d, 'a> Closure<'d, 'a> {
         // Behind schema and object a column may follow.
         let object = &parts[..parts.len().min(2)];
         self.add_all(object);
-        self.mentioned
-            .insert(name.iter().take(2).cloned().collect());
         if self.unqualified && parts.len() == 1 {
             let name = database.qualified(from, name.clone());
             let parts: Vec<&[u8]> = name.iter().map(Vec::as_slice).collect();
             self.add_all(&parts);
-            self.mentioned.insert(name);
         }
     }
 }

@@ -184,9 +184,7 @@ impl Writer<'_, '_> {
                 self.plan.whole(&section);
             }
             SectionKind::Data if own => self.plan.whole(&section),
-            SectionKind::SequenceValue if self.closure.mentioned.contains(&name) => {
-                self.plan.whole(&section);
-            }
+            SectionKind::SequenceValue if needed => self.plan.whole(&section),
             SectionKind::Trigger if own => self.plan.note_triggers(DIALECT, section.name),
             SectionKind::ForeignKey | SectionKind::Comment if own => self.read(number, reader)?,
             // Which table an attached index belongs to, the index says.
