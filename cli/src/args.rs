@@ -101,6 +101,9 @@ pub(crate) enum Command {
     Restore(Restore),
     Mount(Mount),
     Verify(Verify),
+    #[command(subcommand)]
+    Log(Log),
+    Mirror(Mirror),
     Checkpoint(Checkpoint),
     Demo(Demo),
     /// Print a completion script for a shell.
@@ -142,6 +145,7 @@ pub(crate) enum Key {
         /// The key file.
         file: PathBuf,
     },
+    Revoke(KeyRevoke),
 }
 
 /// Make a key and write it to a file.
@@ -177,6 +181,45 @@ pub(crate) struct KeyAdd {
     /// one over can read nothing that it stored. Changed chunks are then stored whole.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// Take a key's rights away, for ever.
+///
+/// Takes a key with the admin right. What the key signed before stays valid, unless
+/// --distrust-from says that it may have been stolen already: from that entry on its
+/// snapshots are refused, and keys that it made fall with it. What it could read it
+/// may have read.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    indelible key revoke orders                      a key that is not needed any more\n  \
+    indelible key revoke orders --distrust-from 812  one that was stolen before entry 812\n\n\
+`indelible key list` shows keys and `indelible log show` what they signed.")]
+pub(crate) struct KeyRevoke {
+    /// The key: its label, the beginning of its id, or @12 for the one that entry 12
+    /// authorised.
+    pub(crate) key: String,
+    /// Distrust what it signed from this entry of the log on.
+    #[arg(long, value_name = "ENTRY")]
+    pub(crate) distrust_from: Option<u64>,
+}
+
+/// Look at the log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    Show(LogShow),
+}
+
+/// List the log's entries: who signed what, and what has no effect.
+///
+/// Takes no key. With one that may verify, NAMEs and labels are shown too.
+#[derive(Debug, Args)]
+pub(crate) struct LogShow {
+    /// Begin with this entry.
+    #[arg(long, value_name = "ENTRY", default_value_t = 0)]
+    pub(crate) from: u64,
+    /// Show so many of the last entries only.
+    #[arg(long, value_name = "COUNT", conflicts_with = "from")]
+    pub(crate) last: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -470,6 +513,22 @@ pub(crate) enum VerifyLevel {
     Tree,
     /// That, and every stored chunk, decoded, against its id. Needs restore.
     Data,
+}
+
+/// Copy what another place lacks of the repository. Takes no key.
+///
+/// The copy is a repository of its own right: it lists, verifies and restores. Packs
+/// are checked against their names on the way. A copy whose log is no beginning of the
+/// repository's is not touched, and the command exits with 21: one of the two was
+/// rolled back or forked.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example, from a timer on a machine that the database host can't reach:\n  \
+    indelible mirror --repo /mnt/backup/repository /media/disk/repository"
+)]
+pub(crate) struct Mirror {
+    /// Where the copy is, or is to be made.
+    pub(crate) dest: String,
 }
 
 /// Print the signed size and root of the log, to be kept elsewhere.

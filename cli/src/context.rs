@@ -44,8 +44,7 @@ impl Context {
         }
     }
 
-    /// Where the repository is, made absolute, so that it is one place whatever
-    /// directory it is named from.
+    /// Where the repository is.
     pub(crate) fn place(&self) -> Result<PathBuf, Failure> {
         let place = self
             .common
@@ -56,20 +55,20 @@ impl Context {
                 Failure::usage("no repository was named")
                     .hint("name it with --repo PLACE or INDELIBLE_REPO")
             })?;
-        let scheme = place.split_once("://").map(|(scheme, _)| scheme);
-        if let Some(scheme) = scheme.or_else(|| place.starts_with("image:").then_some("image")) {
-            return Err(
-                Failure::usage(format!("this release can't reach {scheme} repositories"))
-                    .hint("name a directory"),
-            );
-        }
-        let path = Path::new(place);
-        std::path::absolute(path).map_err(|error| Failure::io(format!("find {place}"), &error))
+        path_of(place)
     }
 
     /// The store of an existing repository.
     pub(crate) fn store(&self) -> Result<LocalStore, Failure> {
         Ok(LocalStore::open(&self.place()?, self.env.entropy.clone())?)
+    }
+
+    /// A store where a copy of the repository is, or is to be made.
+    pub(crate) fn copy_store(&self, place: &str) -> Result<LocalStore, Failure> {
+        Ok(LocalStore::create(
+            &path_of(place)?,
+            self.env.entropy.clone(),
+        )?)
     }
 
     /// What this machine remembers. Without it much still works, so a directory
@@ -289,6 +288,20 @@ impl Context {
             .hint(error.to_string())
         })
     }
+}
+
+/// The directory that a place names, made absolute, so that it is one place whatever
+/// directory it is named from.
+fn path_of(place: &str) -> Result<PathBuf, Failure> {
+    let scheme = place.split_once("://").map(|(scheme, _)| scheme);
+    if let Some(scheme) = scheme.or_else(|| place.starts_with("image:").then_some("image")) {
+        return Err(
+            Failure::usage(format!("this release can't reach {scheme} repositories"))
+                .hint("name a directory"),
+        );
+    }
+    std::path::absolute(Path::new(place))
+        .map_err(|error| Failure::io(format!("find {place}"), &error))
 }
 
 fn first_line(text: &str, from: &str) -> Result<Zeroizing<String>, Failure> {

@@ -9,9 +9,10 @@ use std::io::ErrorKind;
 
 use indelible_engine::keys::{InitError, IssueError, UnlockError};
 use indelible_engine::log::{AppendError, LogError};
+use indelible_engine::mirror::MirrorError;
 use indelible_engine::read::ReadError;
 use indelible_engine::repository::{
-    AddKeyError, Forbidden, NotJunk, OpenError, OtherRepository, SnapshotError,
+    AddKeyError, Forbidden, NotJunk, OpenError, OtherRepository, RevokeError, SnapshotError,
 };
 use indelible_engine::restore::RestoreError;
 use indelible_engine::snapshot::{PublishError, SnapshotRunError};
@@ -243,6 +244,42 @@ impl From<AddKeyError> for Failure {
                 .hint("open the repository with the recovery passphrase, which has every right"),
             AddKeyError::Append(append) => append.into(),
             other => Self::of(Exit::Failed, other),
+        }
+    }
+}
+
+impl From<MirrorError> for Failure {
+    fn from(error: MirrorError) -> Self {
+        match error {
+            MirrorError::Read(ref store) | MirrorError::Write(ref store) => {
+                from_store(&error, store)
+            }
+            MirrorError::Original(error) | MirrorError::Copy(error) => error.into(),
+            MirrorError::OtherRepository => Self::of(Exit::Exists, &error)
+                .hint("choose another place for the copy"),
+            MirrorError::Behind { .. } | MirrorError::Forked { .. } => {
+                Self::of(Exit::Rollback, &error)
+                    .hint("nothing was copied; keep both, and compare them with a checkpoint that was kept elsewhere")
+            }
+            MirrorError::Taken { .. } => Self::of(Exit::Integrity, &error)
+                .hint("somebody wrote to the copy: run `indelible verify` on it"),
+            MirrorError::Interrupted => Self::of(Exit::Interrupted, &error)
+                .hint("the copy is sound, and the next run goes on from here"),
+            _ => Self::of(Exit::Failed, &error),
+        }
+    }
+}
+
+impl From<RevokeError> for Failure {
+    fn from(error: RevokeError) -> Self {
+        match &error {
+            RevokeError::Forbidden(forbidden) => (*forbidden).into(),
+            RevokeError::Administrator => {
+                Self::of(Exit::Key, &error).hint("open the repository with the recovery passphrase")
+            }
+            RevokeError::Append(append) => Self::from(&**append),
+            _ => Self::of(Exit::Usage, &error)
+                .hint("`indelible key list` and `indelible log show` show what there is"),
         }
     }
 }

@@ -51,6 +51,8 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Restore(args) => commands::restore::run(context, &args),
         Command::Mount(args) => commands::mount::run(context, &args),
         Command::Verify(args) => commands::verify::run(context, &args),
+        Command::Log(args) => commands::log::run(context, &args),
+        Command::Mirror(args) => commands::mirror::run(context, &args),
         Command::Checkpoint(args) => commands::checkpoint::run(context, &args),
         Command::Demo(args) => commands::demo::run(context, &args),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),

@@ -70,6 +70,7 @@ fn name(phase: Phase) -> &'static str {
         Phase::WalkingTree => "walking trees",
         Phase::CheckingData => "checking data",
         Phase::CheckingDeltas => "checking deltas",
+        Phase::Mirroring => "mirroring",
     }
 }
 

@@ -18,7 +18,7 @@
 //! | reading | [`read`] |
 //! | a repository, opened | [`repository`] |
 //! | what a dump holds | [`sql`] |
-//! | what a person asks for | [`snapshot`], [`restore`], [`view`], [`verify`], with [`source`] and [`target`] |
+//! | what a person asks for | [`snapshot`], [`restore`], [`view`], [`verify`], [`mirror`], with [`source`] and [`target`] |
 //!
 //! Snapshot code holds a [`store::AppendStore`], which can't overwrite and can't
 //! delete; nothing in this crate calls for more.
@@ -30,6 +30,7 @@ pub mod generations;
 pub mod index;
 pub mod keys;
 pub mod log;
+pub mod mirror;
 pub mod pack;
 pub mod past;
 pub mod pin;

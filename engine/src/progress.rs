@@ -32,6 +32,8 @@ pub enum Phase {
     /// Decoding deltas behind what they lean on, and checking their ids; counts
     /// chunks.
     CheckingDeltas,
+    /// Copying to another store; counts log entries.
+    Mirroring,
 }
 
 /// What the amounts of a [`Phase`] count.
@@ -52,9 +54,11 @@ impl Phase {
             | Self::Restoring
             | Self::CheckingPacks
             | Self::CheckingData => Unit::Bytes,
-            Self::Scanning | Self::Committing | Self::WalkingTree | Self::CheckingDeltas => {
-                Unit::Items
-            }
+            Self::Scanning
+            | Self::Committing
+            | Self::WalkingTree
+            | Self::CheckingDeltas
+            | Self::Mirroring => Unit::Items,
         }
     }
 }

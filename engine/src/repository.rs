@@ -16,7 +16,7 @@ mod trial;
 use indelible_format::bundle::KeyBundle;
 use indelible_format::commit::{CommitBody, SnapshotBody};
 use indelible_format::entry::{Body, Draft, Entry};
-use indelible_format::grant::{FactsError, GrantFacts};
+use indelible_format::grant::{FactsError, GrantFacts, Revoke};
 use indelible_format::history::{Continuity, History};
 use indelible_format::ids::{CommitId, RecordId, RepositoryId, SignerId};
 use indelible_format::planted::{Bug, planted};
@@ -88,6 +88,35 @@ pub enum AddKeyError {
     /// Its entry was not appended.
     #[error(transparent)]
     Append(#[from] AppendError<IssueError>),
+}
+
+/// Why a key was not revoked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// The log knows no such key.
+    #[error("the log knows no key {}", .subject.short())]
+    Unknown {
+        /// The key.
+        subject: SignerId,
+    },
+    /// Only the recovery passphrase may revoke itself.
+    #[error("only the recovery passphrase may revoke the recovery passphrase")]
+    Administrator,
+    /// A revocation can't reach behind itself.
+    #[error("the log has {size} entries, so none from {from} on can be distrusted")]
+    Beyond {
+        /// From which entry on it was to be distrusted.
+        from: u64,
+        /// Size of the log.
+        size: u64,
+    },
+    /// The log does not let the opened key do it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// Its entry was not appended.
+    #[error(transparent)]
+    Append(Box<AppendError<Self>>),
 }
 
 /// A repository, opened with a key.
@@ -361,6 +390,44 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
             )?))
         })?;
         Ok(new)
+    }
+}
+
+impl<S: AppendStore + ?Sized> Repository<'_, S> {
+    /// Revokes a key from the next entry on, and gives the number of that. What the
+    /// key signed from the entry `distrust_from` on is distrusted (SPEC 3.8); without
+    /// one, nothing is.
+    ///
+    /// # Errors
+    ///
+    /// [`RevokeError`].
+    pub fn revoke(
+        &mut self,
+        subject: SignerId,
+        distrust_from: Option<u64>,
+    ) -> Result<u64, RevokeError> {
+        let authority = &self.seen.history.authority;
+        if authority.grant(&subject).is_none() {
+            return Err(RevokeError::Unknown { subject });
+        }
+        if subject == authority.administrator() && self.signer != subject {
+            return Err(RevokeError::Administrator);
+        }
+        let commit = CommitId(self.env.random());
+        let appended = self.append(commit, |history| {
+            let (size, from) = (history.next, distrust_from.unwrap_or(history.next));
+            if from > size {
+                return Err(RevokeError::Beyond { from, size });
+            }
+            Ok(Body::Revoke(Revoke {
+                subject,
+                distrust_from: from,
+            }))
+        });
+        appended.map_err(|error| match error {
+            AppendError::Draft(error) => error,
+            error => RevokeError::Append(Box::new(error)),
+        })
     }
 }
 

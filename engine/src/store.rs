@@ -171,6 +171,28 @@ pub trait AppendStore: ReadStore {
     fn prepare(&self) -> Result<(), StoreError>;
 }
 
+/// How often an object is put again after an unclear answer. Putting the same bytes
+/// again does no harm.
+const TRIES: u32 = 4;
+
+/// Puts an object until the answer is clear. False: its name is taken by other bytes.
+pub(crate) fn put_object<S: AppendStore + ?Sized>(
+    store: &S,
+    key: &ObjectKey,
+    bytes: &[u8],
+) -> Result<bool, StoreError> {
+    let mut unclear = None;
+    for _ in 0..TRIES {
+        match store.put_new(key, bytes)? {
+            PutOutcome::Created | PutOutcome::AlreadySame => return Ok(true),
+            PutOutcome::Conflict => return Ok(false),
+            PutOutcome::Indeterminate { .. } if planted(Bug::UnclearIsStored) => return Ok(true),
+            PutOutcome::Indeterminate { cause } => unclear = Some(*cause),
+        }
+    }
+    Err(unclear.expect("every try was unclear"))
+}
+
 /// Also removes objects. Only the code that sweeps holds one.
 pub trait ExpireStore: AppendStore {
     /// Removes a pack or a commit record, with all its versions.

@@ -1,5 +1,7 @@
 //! `indelible key`.
 
+mod revoke;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -30,6 +32,7 @@ pub(crate) fn run(context: &Context, args: &Key) -> Result<Exit, Failure> {
         Key::Add(args) => add(context, args),
         Key::List => list(context),
         Key::Check { file } => check(context, file),
+        Key::Revoke(args) => revoke::run(context, args),
     }
 }
 

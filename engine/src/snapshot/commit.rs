@@ -18,12 +18,11 @@ use indelible_format::planted::{Bug, planted};
 use indelible_format::secret::SecretKey;
 
 use super::SnapshotRunError;
-use super::publish::put_object;
 use super::writer::Written;
 use crate::log::AppendError;
 use crate::progress::{Note, Phase, Progress};
 use crate::repository::{Listings, Repository};
-use crate::store::{AppendStore, ObjectKey};
+use crate::store::{AppendStore, ObjectKey, put_object};
 
 /// Seals and commits what was stored.
 pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(

@@ -12,16 +12,12 @@ use std::thread::{Scope, ScopedJoinHandle};
 use crate::pack::{FinishedPack, PackBuilder};
 use crate::progress::{Phase, Progress};
 use crate::state::{Journal, JournalledPack, PackCopies, RepositoryState, Room};
-use crate::store::{AppendStore, ObjectKey, PutOutcome, StoreError};
+use crate::store::{AppendStore, ObjectKey, StoreError, put_object};
 
 use indelible_format::commit::NewPack;
 use indelible_format::ids::PackId;
 use indelible_format::planted::{Bug, planted};
 use indelible_format::secret::SecretKey;
-
-/// How often an object is put again after an unclear answer. It is content-named,
-/// so putting it again does no harm.
-const TRIES: u32 = 4;
 
 /// Why a pack was not published.
 #[derive(Debug, thiserror::Error)]
@@ -163,23 +159,4 @@ fn put<S: AppendStore + ?Sized>(store: &S, pack: &FinishedPack) -> Result<(), Pu
             source,
         }),
     }
-}
-
-/// Puts a content-named object until the answer is clear. False: its name is
-/// taken by other bytes.
-pub(super) fn put_object<S: AppendStore + ?Sized>(
-    store: &S,
-    key: &ObjectKey,
-    bytes: &[u8],
-) -> Result<bool, StoreError> {
-    let mut unclear = None;
-    for _ in 0..TRIES {
-        match store.put_new(key, bytes)? {
-            PutOutcome::Created | PutOutcome::AlreadySame => return Ok(true),
-            PutOutcome::Conflict => return Ok(false),
-            PutOutcome::Indeterminate { .. } if planted(Bug::UnclearIsStored) => return Ok(true),
-            PutOutcome::Indeterminate { cause } => unclear = Some(*cause),
-        }
-    }
-    Err(unclear.expect("every try was unclear"))
 }

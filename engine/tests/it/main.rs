@@ -16,6 +16,7 @@ mod leaning;
 mod log_append;
 mod log_junk;
 mod log_races;
+mod mirror;
 mod pack;
 mod restore;
 mod revocation;

@@ -112,7 +112,7 @@ pub(super) enum Listing {
     Few(std::vec::IntoIter<Named>),
     Entries {
         tree: Opened,
-        children: Children<LocalStore>,
+        children: Box<Children<LocalStore>>,
         /// The tables of the dump that was given last.
         tables: Option<Named>,
     },
@@ -125,7 +125,7 @@ impl Listing {
     fn entries(tree: &Opened, directory: Option<&EntryPath>) -> Self {
         Self::Entries {
             tree: Arc::clone(tree),
-            children: tree.children(directory),
+            children: Box::new(tree.children(directory)),
             tables: None,
         }
     }

@@ -22,7 +22,7 @@ fn help() {
     ran.exits(0);
     assert_data_eq!(
         ran.stdout(),
-        str![[r"
+        str![[r#"
 Immutable, deduplicating, encrypted backups of SQL database dumps
 
 Usage: indelible [OPTIONS] <COMMAND>
@@ -39,6 +39,8 @@ Commands:
   restore      Write a snapshot back, in whole or in part
   mount        Show the snapshots as a file system that nobody can write to
   verify       Prove that the repository is whole
+  log          Look at the log
+  mirror       Copy what another place lacks of the repository. Takes no key
   checkpoint   Print the signed size and root of the log, to be kept elsewhere
   demo         See it work on a sample database, from init to restore
   completions  Print a completion script for a shell
@@ -69,7 +71,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 source failed and nothing committed, 10
 12 wrong key or right missing, 13 store unreachable, 14 already there, 20 integrity failure,
 21 rollback or fork, 23 object missing, 24 policy unmet, 25 outcome unknown, 130 interrupted.
 
-"]]
+"#]]
     );
 }
 
