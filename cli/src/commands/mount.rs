@@ -149,7 +149,7 @@ fn refused(dir: &Path, error: &io::Error) -> Failure {
     if geteuid().is_root() {
         failure.hint("mounting takes CAP_SYS_ADMIN, which containers may lack; `indelible cat` and `indelible restore` do without")
     } else {
-        failure.hint("who is not root needs fusermount3 (package fuse3), and user_allow_other in /etc/fuse.conf for --allow-other")
+        failure.hint("who is not root needs fusermount3 (package fuse3) and access to /dev/fuse, and for --allow-other user_allow_other in /etc/fuse.conf")
     }
 }
 
