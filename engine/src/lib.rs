@@ -36,6 +36,7 @@ pub mod past;
 pub mod pin;
 pub mod progress;
 pub mod read;
+mod recent;
 pub mod repository;
 pub mod restore;
 pub mod snapshot;

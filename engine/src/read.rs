@@ -49,6 +49,7 @@ pub use fault::{BasisError, ChunkFault, ReadError};
 pub use fetch::{Decoded, Fetched};
 use held::{Held, Known};
 use open_packs::OpenPacks;
+use seek::Pages;
 pub use walk::{Entries, Part, StreamWalk};
 
 /// Decoded chunks that are kept, bytes.
@@ -64,6 +65,7 @@ pub struct Reader<'r, S: ReadStore + ?Sized> {
     known: Known<'r>,
     packs: Mutex<OpenPacks>,
     cache: Mutex<Cache>,
+    pages: Pages,
     /// What deltas lean on.
     bases: Bases,
     /// Held by whoever decodes a chunk that leans on very much.
@@ -160,6 +162,7 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
             known,
             packs: Mutex::default(),
             cache: Mutex::new(Cache::new(CACHE_BYTES)),
+            pages: Pages::default(),
             bases: Bases::default(),
             heavy: Mutex::default(),
             tree_packs: Mutex::default(),

@@ -77,7 +77,7 @@ fn a_tree(world: &World) -> PathBuf {
         world.file(format!("tree/file {n}\n{size}"), noise(n as u64, size));
     }
     for n in 0..300 {
-        world.file(format!("tree/many/{n:03}"), [n as u8]);
+        world.file(format!("tree/many/{n:03}"), format!("{n}"));
     }
     world.file("tree/deep/a/b/c/d", "deep");
     let root = world.path("tree");
@@ -160,7 +160,7 @@ fn nothing_can_be_written() {
         },
     };
     let none = XattrFlags::empty();
-    let node = |kind| rustix::fs::mknodat(CWD, &new, kind, Mode::RUSR, 0);
+    let make = |kind| rustix::fs::mknodat(CWD, &new, kind, Mode::RUSR, 0);
     let calls: Vec<(&str, Result<(), Errno>)> = vec![
         ("open to write", open(&file, OFlags::WRONLY)),
         ("open to read and write", open(&file, OFlags::RDWR)),
@@ -183,8 +183,8 @@ fn nothing_can_be_written() {
         ),
         ("truncate", rustix_truncate(&file)),
         ("mkdir", rustix::fs::mkdir(&new, Mode::RWXU)),
-        ("mknod of a pipe", node(FileType::Fifo)),
-        ("mknod of a file", node(FileType::RegularFile)),
+        ("mknod of a pipe", make(FileType::Fifo)),
+        ("mknod of a file", make(FileType::RegularFile)),
         ("symlink", rustix::fs::symlink("target", &new)),
         ("link", rustix::fs::link(&file, &new)),
         ("rename", rustix::fs::rename(&file, &new)),
@@ -265,26 +265,23 @@ fn many_read_at_once() {
     let mounted = Mounted::new(&world, &[]);
     let path = mounted.path("by-number/2/dump.sql");
     std::thread::scope(|scope| {
-        for reader in 0..8_u64 {
+        for reader in 0..8_usize {
             let (path, bytes) = (&path, &bytes);
             scope.spawn(move || {
                 let mut file = File::open(path).unwrap();
                 if reader % 2 == 0 {
                     let mut all = Vec::new();
-                    file.seek(SeekFrom::Start(reader * 1_000)).unwrap();
+                    file.seek(SeekFrom::Start(reader as u64 * 1_000)).unwrap();
                     file.read_to_end(&mut all).unwrap();
-                    assert!(all == bytes[reader as usize * 1_000..], "reader {reader}");
+                    assert!(all == bytes[reader * 1_000..], "reader {reader}");
                     return;
                 }
                 let mut at = reader * 999_983;
                 let mut page = [0; 4_096];
                 for _ in 0..500 {
-                    at = (at * 31 + 7_919) % (bytes.len() as u64 - 4_096);
-                    file.read_exact_at(&mut page, at).unwrap();
-                    assert!(
-                        page == bytes[at as usize..][..4_096],
-                        "reader {reader} at {at}"
-                    );
+                    at = (at * 31 + 7_919) % (bytes.len() - 4_096);
+                    file.read_exact_at(&mut page, at as u64).unwrap();
+                    assert!(page == bytes[at..][..4_096], "reader {reader} at {at}");
                 }
             });
         }

@@ -5,13 +5,13 @@
 //! those that come meanwhile wait for that. Nobody waits in a circle: who decodes a
 //! chunk waits for shallower ones alone.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indelible_format::places::Place;
 
 use super::ChunkFault;
+use crate::recent::Recent;
 
 /// Plaintexts that are kept, bytes.
 const BYTES_MAX: usize = 32 << 20;
@@ -23,59 +23,56 @@ pub(super) type Outcome = Result<Arc<Vec<u8>>, ChunkFault>;
 /// The same, once it is known.
 pub(super) type Cell = Arc<OnceLock<Outcome>>;
 
-/// Least recently used plaintexts go first.
-#[derive(Default)]
+/// Plaintexts that were decoded lately or are being decoded.
 pub(super) struct Bases {
     kept: Mutex<Kept>,
     decoded: AtomicU64,
 }
 
-#[derive(Default)]
 struct Kept {
-    cells: HashMap<Place, Entry>,
-    /// Who was used when.
-    order: BTreeMap<u64, Place>,
-    now: u64,
-    bytes: usize,
+    cells: Recent<Place, Cell>,
+    /// Buffers of those that went.
     free: Vec<Vec<u8>>,
 }
 
-struct Entry {
-    cell: Cell,
-    used: u64,
-    len: usize,
+impl Default for Bases {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::new(Kept {
+                cells: Recent::new(BYTES_MAX),
+                free: Vec::new(),
+            }),
+            decoded: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Bases {
     /// Where the plaintext of a chunk is, or is to be; it has this length.
     pub(super) fn cell(&self, place: Place, len: usize) -> Cell {
         let mut kept = self.kept();
-        if let Some(cell) = kept.touch(&place) {
-            return cell;
+        if let Some(cell) = kept.cells.get(&place) {
+            return Arc::clone(cell);
         }
         let cell = Cell::default();
-        let used = kept.now;
-        kept.order.insert(used, place);
-        kept.bytes += len;
-        let entry = Entry {
-            cell: Arc::clone(&cell),
-            used,
-            len,
-        };
-        kept.cells.insert(place, entry);
-        kept.shrink();
+        let Kept { cells, free } = &mut *kept;
+        cells.put(place, Arc::clone(&cell), len, |gone| reuse(free, gone));
         cell
     }
 
     /// Whether the plaintext of a chunk is at hand.
     pub(super) fn has(&self, place: &Place) -> bool {
-        let cell = self.kept().touch(place);
+        let mut kept = self.kept();
+        let cell = kept.cells.get(place);
         cell.is_some_and(|cell| matches!(cell.get(), Some(Ok(_))))
     }
 
     /// Forgets what is known of a chunk, so that it is tried again.
     pub(super) fn forget(&self, place: &Place) {
-        self.kept().remove(place);
+        let mut kept = self.kept();
+        if let Some(gone) = kept.cells.remove(place) {
+            reuse(&mut kept.free, gone);
+        }
     }
 
     /// A buffer of this length and of any content.
@@ -100,36 +97,13 @@ impl Bases {
     }
 }
 
-impl Kept {
-    fn touch(&mut self, place: &Place) -> Option<Cell> {
-        self.now += 1;
-        let entry = self.cells.get_mut(place)?;
-        self.order.remove(&entry.used);
-        self.order.insert(self.now, *place);
-        entry.used = self.now;
-        Some(Arc::clone(&entry.cell))
-    }
-
-    fn shrink(&mut self) {
-        while self.bytes > BYTES_MAX
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.remove(&oldest);
-        }
-    }
-
-    fn remove(&mut self, place: &Place) {
-        let Some(gone) = self.cells.remove(place) else {
-            return;
-        };
-        self.order.remove(&gone.used);
-        self.bytes -= gone.len;
-        let unshared = Arc::into_inner(gone.cell).and_then(OnceLock::into_inner);
-        if let Some(Ok(plain)) = unshared
-            && self.free.len() < FREE_MAX
-        {
-            self.free.extend(Arc::into_inner(plain));
-        }
+/// Keeps the buffer of a plaintext that nobody uses any more.
+fn reuse(free: &mut Vec<Vec<u8>>, gone: Cell) {
+    let unshared = Arc::into_inner(gone).and_then(OnceLock::into_inner);
+    if let Some(Ok(plain)) = unshared
+        && free.len() < FREE_MAX
+    {
+        free.extend(Arc::into_inner(plain));
     }
 }
 
@@ -139,30 +113,28 @@ mod tests {
 
     use super::*;
 
-    /// What is kept stays within the bound, and what was used last is kept.
+    /// Buffers of plaintexts that went are used again, and not too many are kept.
     ///
-    /// Method: fill it three times over, using the first plaintext all the while.
+    /// Method: more plaintexts than are kept, each decoded into the buffer of one that
+    /// went, once there are any.
     #[test]
-    fn the_bound_holds() {
+    fn buffers_go_round() {
         let bases = Bases::default();
-        let place = |number| Place {
-            pack: PackId([1; 32]),
-            number,
-        };
         let len = 1 << 20;
         for number in 0..96 {
-            let cell = bases.cell(place(number), len);
+            let place = Place {
+                pack: PackId([1; 32]),
+                number,
+            };
+            let cell = bases.cell(place, len);
             assert!(cell.get().is_none(), "each is new");
+            let free = bases.kept().free.len();
             let plain = bases.buffer(len);
+            assert_eq!(bases.kept().free.len(), free.saturating_sub(1));
             cell.set(Ok(Arc::new(plain))).expect("it was not set");
             drop(cell);
-            assert!(bases.has(&place(0)), "it is used all the while");
-            let kept = bases.kept();
-            assert!(kept.bytes <= BYTES_MAX && kept.free.len() <= FREE_MAX);
-            assert_eq!(kept.bytes, kept.cells.len() * len);
-            assert_eq!(kept.order.len(), kept.cells.len());
+            assert!(bases.has(&place) && bases.kept().free.len() <= FREE_MAX);
         }
-        assert!(!bases.has(&place(1)), "it was used least");
-        assert!(bases.has(&place(95)));
+        assert_eq!(bases.decoded(), 96);
     }
 }

@@ -1,6 +1,7 @@
 //! Walks a stream's nodes from its root, in order, over any range.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use indelible_format::node::{Item, PlacedRoot};
 use indelible_format::page::{Page, TreeEntry, check_order};
@@ -75,14 +76,20 @@ impl<'r, S: ReadStore + ?Sized> Reader<'r, S> {
 
     /// The entries of a list, in order. Nothing is read yet.
     pub(crate) fn list(&self, list: &PlacedRoot) -> Entries<'_, 'r, S> {
-        self.list_from(list, 0)
+        self.list_from(list, 0, None)
     }
 
-    /// The entries of a list from the page on whose records begin at a byte.
-    pub(super) fn list_from(&self, list: &PlacedRoot, from: u64) -> Entries<'_, 'r, S> {
+    /// The entries of a list: those of a page that is open, then those of the page on
+    /// whose records begin at a byte.
+    pub(super) fn list_from(
+        &self,
+        list: &PlacedRoot,
+        from: u64,
+        page: Option<OpenPage>,
+    ) -> Entries<'_, 'r, S> {
         Entries {
             walk: self.walk(list, from, list.root.len - from),
-            page: VecDeque::new(),
+            page,
             last: None,
         }
     }
@@ -173,9 +180,41 @@ pub(crate) struct LostRecords {
 /// The entries of a snapshot, in order.
 pub struct Entries<'a, 'r, S: ReadStore + ?Sized> {
     walk: StreamWalk<'a, 'r, S>,
-    page: VecDeque<(TreeEntry, Option<Place>)>,
+    page: Option<OpenPage>,
     /// The last entry of the page before.
     last: Option<TreeEntry>,
+}
+
+/// A page that is being read.
+pub(super) struct OpenPage {
+    page: Arc<Page>,
+    /// Which entry comes next.
+    next: usize,
+    /// And which of the page's places.
+    next_place: usize,
+}
+
+impl OpenPage {
+    /// A page from its first entry on that is not `before`.
+    pub(super) fn from(page: Arc<Page>, before: impl Fn(&TreeEntry) -> bool) -> Self {
+        let next = page.entries.partition_point(before);
+        let passed = page.entries[..next].iter();
+        Self {
+            next,
+            next_place: passed.filter(|entry| entry.own_root().is_some()).count(),
+            page,
+        }
+    }
+
+    fn take(&mut self) -> Option<(TreeEntry, Option<Place>)> {
+        let entry = self.page.entries.get(self.next)?.clone();
+        self.next += 1;
+        let place = entry.own_root().and_then(|_| {
+            self.next_place += 1;
+            self.page.places.get(self.next_place - 1).copied()
+        });
+        Some((entry, place))
+    }
 }
 
 impl<S: ReadStore + ?Sized> Entries<'_, '_, S> {
@@ -186,12 +225,16 @@ impl<S: ReadStore + ?Sized> Entries<'_, '_, S> {
     /// [`LostRecords`] if a page can't be read. The next call goes on behind it.
     pub(crate) fn advance(&mut self) -> Result<Option<(TreeEntry, Option<Place>)>, LostRecords> {
         self.fill()?;
-        Ok(self.page.pop_front())
+        Ok(self.page.as_mut().and_then(OpenPage::take))
     }
 
     /// Reads pages until an entry is at hand, or the list ends.
     fn fill(&mut self) -> Result<(), LostRecords> {
-        while self.page.is_empty() {
+        let is_read = |open: &OpenPage| open.next >= open.page.entries.len();
+        while self.page.as_ref().is_none_or(is_read) {
+            if let Some(read) = self.page.take() {
+                self.last = read.page.entries.last().cloned();
+            }
             let Some(part) = self.walk.next() else {
                 break;
             };
@@ -208,12 +251,8 @@ impl<S: ReadStore + ?Sized> Entries<'_, '_, S> {
                 len: part.len,
                 error,
             };
-            let page: Page = page.map_err(lost)?;
-            self.page = page
-                .placed()
-                .map(|(entry, place)| (entry.clone(), place))
-                .collect();
-            self.last = self.page.back().map(|(entry, _)| entry.clone());
+            let page = Arc::new(page.map_err(lost)?);
+            self.page = Some(OpenPage::from(page, |_| false));
         }
         Ok(())
     }

@@ -5,12 +5,12 @@
 //! A chunk that could not be had is forgotten at once, so that the next read tries
 //! again: a store may answer later.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indelible_format::ids::ChunkId;
 
 use crate::read::{Part, ReadError, Reader};
+use crate::recent::Recent;
 use crate::store::ReadStore;
 
 /// Decoded chunks that are kept, bytes.
@@ -21,23 +21,13 @@ type Outcome = Result<Arc<[u8]>, ReadError>;
 /// The same, once it is known.
 type Cell = Arc<OnceLock<Outcome>>;
 
-/// Least recently used chunks go first.
-#[derive(Default)]
-pub(super) struct Chunks(Mutex<Kept>);
+/// Chunks that were decoded lately or are being decoded.
+pub(super) struct Chunks(Mutex<Recent<ChunkId, Cell>>);
 
-#[derive(Default)]
-struct Kept {
-    cells: HashMap<ChunkId, Entry>,
-    /// Who was used when.
-    order: BTreeMap<u64, ChunkId>,
-    now: u64,
-    bytes: usize,
-}
-
-struct Entry {
-    cell: Cell,
-    used: u64,
-    len: usize,
+impl Default for Chunks {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(BYTES_MAX)))
+    }
 }
 
 /// A chunk that is ours to decode, and where it goes. Whoever waits for it learns
@@ -86,7 +76,7 @@ impl Chunks {
         let mut kept = self.kept();
         for part in parts {
             cells.push(part.chunk.clone().map(|(item, _)| {
-                let (cell, is_new) = kept.cell(item.id, part.len);
+                let (cell, is_new) = cell(&mut kept, item.id, part.len);
                 if is_new {
                     let (id, cell) = (item.id, Arc::clone(&cell));
                     mine.push(Mine { id, cell });
@@ -120,72 +110,25 @@ impl Chunks {
         reader.recycle(decoded);
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Recent<ChunkId, Cell>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    /// Where a chunk is or will be, and whether that is new.
-    fn cell(&mut self, id: ChunkId, len: u64) -> (Cell, bool) {
-        self.now += 1;
-        if let Some(entry) = self.cells.get_mut(&id) {
-            self.order.remove(&entry.used);
-            self.order.insert(self.now, id);
-            entry.used = self.now;
-            return (Arc::clone(&entry.cell), false);
-        }
-        let cell = Cell::default();
-        let len = usize::try_from(len).expect("a chunk is at most 1 MiB");
-        let entry = Entry {
-            cell: Arc::clone(&cell),
-            used: self.now,
-            len,
-        };
-        self.order.insert(self.now, id);
-        self.cells.insert(id, entry);
-        self.bytes += len;
-        while self.bytes > BYTES_MAX
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.remove(&oldest);
-        }
-        (cell, true)
+/// Where a chunk is or will be, and whether that is new.
+fn cell(kept: &mut Recent<ChunkId, Cell>, id: ChunkId, len: u64) -> (Cell, bool) {
+    if let Some(cell) = kept.get(&id) {
+        return (Arc::clone(cell), false);
     }
-
-    fn remove(&mut self, id: &ChunkId) {
-        if let Some(gone) = self.cells.remove(id) {
-            self.order.remove(&gone.used);
-            self.bytes -= gone.len;
-        }
-    }
+    let cell = Cell::default();
+    let len = usize::try_from(len).expect("a chunk is at most 1 MiB");
+    kept.put(id, Arc::clone(&cell), len, drop);
+    (cell, true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// What is kept stays within the bound, and what was used last is kept.
-    ///
-    /// Method: fill it three times over, using the first chunk all the while.
-    #[test]
-    fn the_bound_holds() {
-        let mut kept = Kept::default();
-        let id = |n: u8| ChunkId([n; 32]);
-        let len = 1_u64 << 20;
-        for n in 0..192 {
-            assert!(kept.cell(id(n), len).1, "each is new");
-            assert!(
-                n == 0 || !kept.cell(id(0), len).1,
-                "it is used all the while"
-            );
-            assert!(kept.bytes <= BYTES_MAX);
-            assert_eq!(kept.bytes as u64, kept.cells.len() as u64 * len);
-            assert_eq!(kept.order.len(), kept.cells.len());
-        }
-        assert!(kept.cell(id(1), len).1, "it was used least");
-        assert!(!kept.cell(id(191), len).1);
-    }
 
     /// Who waits for a chunk learns that its decoding did not come to its end.
     #[test]

@@ -247,9 +247,10 @@ fn damage_stays_where_it_is() {
     store.flip(&pack, 100_000, 3);
     let file = tree.open(&entry).unwrap().unwrap();
     let mut failed = 0;
-    for offset in (0..bytes.len() as u64).step_by(1_000) {
+    for at in (0..bytes.len()).step_by(1_000) {
+        let offset = at as u64;
         match file.read_at(offset, 1_000) {
-            Ok(read) => assert!(read == bytes[offset as usize..][..1_000]),
+            Ok(read) => assert!(read == bytes[at..][..1_000]),
             Err(fault) => {
                 assert!((offset..offset + 1_000).contains(&fault.offset));
                 assert!(matches!(fault.cause, ReadError::Chunk { .. }));

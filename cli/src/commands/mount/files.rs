@@ -354,10 +354,10 @@ fn below(directory: &[u8], name: &[u8]) -> Vec<u8> {
 
 impl Filesystem for Files {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        // `ls -l` of a large directory then costs no call for each name. A kernel
-        // that can't do it does without.
-        let _ = config
-            .add_capabilities(InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO);
+        // What is known of entries goes with their names: who lists a large directory
+        // and then asks after each costs no call for each. A kernel that can't do it
+        // does without.
+        let _ = config.add_capabilities(InitFlags::FUSE_DO_READDIRPLUS);
         let _ = config.add_capabilities(InitFlags::FUSE_PARALLEL_DIROPS);
         // The most that this kernel offers.
         if let Err(most) = config.set_max_readahead(u32::MAX) {

@@ -1,6 +1,7 @@
 //! A mounted repository.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Ran, World, end_of};
 
 /// How long anything may take that takes moments.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whether file systems can be mounted here. Where they can't, the test says that it
 /// was skipped.
@@ -24,8 +25,12 @@ pub(crate) fn can_mount() -> bool {
     can
 }
 
-/// Waits until something is so.
+/// Waits until something is so that nobody is told of when it comes to be.
 #[track_caller]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the kernel tells nobody that a mount shows something new, or that a process has gone which is no child"
+)]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -52,13 +57,22 @@ impl Mounted {
     pub(crate) fn new(world: &World, options: &[&str]) -> Self {
         let dir = world.path("mnt");
         fs::create_dir_all(&dir).expect("the directory can be made");
-        let run = world.indelible(["mount"]).arg(&dir).args(options);
-        let mounted = Self {
-            process: Some(run.start()),
+        let run = world.indelible(["--json", "mount"]).arg(&dir);
+        let mut process = run.args(options).start();
+        // It says so when it is there.
+        let mut said = String::new();
+        let stdout = process.stdout.take().expect("it was piped");
+        let read = BufReader::new(stdout).read_line(&mut said);
+        read.expect("it can be read");
+        if !said.contains("\"mounted\"") {
+            let ran = end_of(process);
+            panic!("it did not mount: {ran:?}");
+        }
+        assert!(is_mounted(&dir));
+        Self {
             dir,
-        };
-        until("mounted", || is_mounted(&mounted.dir));
-        mounted
+            process: Some(process),
+        }
     }
 
     pub(crate) fn path(&self, below: impl AsRef<Path>) -> PathBuf {

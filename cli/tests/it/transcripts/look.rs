@@ -1,5 +1,6 @@
 //! Looking into snapshots: `ls`, `cat`, `diff`, `find`.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -15,7 +16,7 @@ fn dump(orders: usize) -> String {
         COPY public.orders (id, customer) FROM stdin;\n"
         .to_owned();
     for number in 0..orders {
-        dump.push_str(&format!("{number}\t{}\n", number % 2));
+        let _ = writeln!(dump, "{number}\t{}", number % 2);
     }
     dump.push_str(
         "\\.\n\n\

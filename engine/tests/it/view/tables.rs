@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::{children, opened, shared};
 use crate::support::{
-    Fixture, Forged, forge_snapshot, noise, path, rows, snapshot_at, stream, take,
+    Fixture, Forged, forge_snapshot, noise, object, path, rows, snapshot_at, stream, take,
 };
 
 /// Rows by table.
@@ -40,10 +40,10 @@ fn dump(tables: &Tables) -> String {
         );
     }
     for (name, numbers) in tables {
-        let _ = write!(dump, "COPY public.{name} (id, name) FROM stdin;\n");
-        numbers
-            .iter()
-            .for_each(|&number| dump.push_str(&row(number)));
+        let _ = writeln!(dump, "COPY public.{name} (id, name) FROM stdin;");
+        for &number in numbers {
+            dump.push_str(&row(number));
+        }
         dump.push_str("\\.\n\n");
     }
     dump.push_str("--\n-- PostgreSQL database dump complete\n--\n\n");
@@ -177,7 +177,8 @@ fn what_is_shared_is_not_decoded() {
     // What the lists take is read before.
     let expected = changes(&trees[0], &trees[1]);
     let fresh = shared(&fixture);
-    for offset in (5_000..store.size(&pack).unwrap() as usize / 2).step_by(512) {
+    let half = object(&store, &pack).len() / 2;
+    for offset in (5_000..half).step_by(512) {
         fresh.flip(&pack, offset, 1);
     }
     let others = self::trees(&fixture, &fresh);
