@@ -11,6 +11,7 @@ mod reports;
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -37,6 +38,8 @@ use reports::Reports;
 
 /// How often the log is looked at for new snapshots.
 const REFRESH: Duration = Duration::from_secs(2);
+/// How far the kernel reads ahead in a file, KiB.
+const READ_AHEAD_KB: u32 = 4_096;
 /// Threads that answer the kernel. Some of them wait for the store.
 const THREADS: usize = 8;
 
@@ -72,6 +75,7 @@ pub(crate) fn run(context: &Context, args: &Mount) -> Result<Exit, Failure> {
     let (tell, events) = channel();
     listen(&tell)?;
     thread::spawn(move || tell.send(Event::Ended(session.run())));
+    widen_read_ahead(&dir);
     if args.detached {
         background::detach(context, args.log.as_deref())?;
     } else {
@@ -136,6 +140,18 @@ fn config(context: &Context, args: &Mount) -> Result<Config, Failure> {
     config.n_threads = Some(THREADS);
     config.clone_fd = true;
     Ok(config)
+}
+
+/// Has the kernel ask for more at once of a file that is read from one end to the other:
+/// by default it asks for 128 KiB, and each question costs both sides time. It takes
+/// root, and nothing hangs on it.
+fn widen_read_ahead(dir: &Path) {
+    if let Ok(metadata) = fs::metadata(dir) {
+        let device = metadata.dev();
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let setting = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
+        let _ = fs::write(setting, READ_AHEAD_KB.to_string());
+    }
 }
 
 /// Why the kernel did not mount.
@@ -203,7 +219,6 @@ fn wait(
 
 /// Whether something is mounted there still.
 fn is_mounted(dir: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev());
     let above = dir.parent().unwrap_or(dir);
     match (device(dir), device(above)) {
