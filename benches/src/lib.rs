@@ -5,20 +5,23 @@
 //! night. [`Dump`] is a database that never existed: one seed gives the same
 //! plain `pg_dump` on every machine and in every release, and an [`Edit`] gives
 //! the dumps of the nights that follow; a [`Series`] is many of them. The other modules
-//! are what the benches share: [`databases`] of real servers, what a command took
+//! are what the benches share: [`databases`] of real servers, [`tools`] to compare with, what a command took
 //! ([`measure`]), or a run of the engine itself ([`lab`]), and where that is told
 //! ([`table`], [`page`]).
 #![forbid(unsafe_code)]
 
 pub mod databases;
 mod dump;
+pub mod figures;
 pub mod lab;
 pub mod machine;
+pub mod marks;
 pub mod measure;
 pub mod page;
 pub mod programs;
 mod size;
 pub mod table;
+pub mod tools;
 pub mod zstd;
 
 pub use dump::{Dump, Edit, Order, ParseEditError, Series, Summary, TableSummary};

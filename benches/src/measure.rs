@@ -134,11 +134,12 @@ fn succeeded(command: &Command, used: &ResUse, log: &Path) -> anyhow::Result<()>
     bail!("{command:?}: {}\n{end}", used.status)
 }
 
+/// What a stopwatch says.
 #[expect(
     clippy::disallowed_methods,
     reason = "measuring time is what this is for"
 )]
-fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }
 

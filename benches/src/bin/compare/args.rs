@@ -7,7 +7,7 @@ use clap::Parser;
 use indelible_benches::databases::Workload;
 use indelible_benches::parse_size;
 
-use crate::peers::PEERS;
+use indelible_benches::tools::peers::PEERS;
 
 /// Run Indelible and other backup tools on the same dumps, side by side.
 ///

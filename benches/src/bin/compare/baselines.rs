@@ -12,7 +12,7 @@ use std::thread;
 use anyhow::Context as _;
 
 use crate::measure::{self, Input, Output, Sample};
-use crate::tool::Place;
+use indelible_benches::tools::Place;
 
 /// Bytes that a thread hashes at once.
 const HASHED_BYTES: u64 = 1 << 20;

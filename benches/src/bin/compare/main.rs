@@ -8,34 +8,31 @@
 
 mod args;
 mod baselines;
-mod indelible;
 mod memory;
 mod nights;
-mod peers;
 mod report;
 mod results;
 mod round;
 mod step;
-mod tool;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use clap::Parser as _;
 use indelible_benches::databases::Workload;
+use indelible_benches::tools::indelible::Indelible;
+use indelible_benches::tools::{self, Tool};
 use indelible_benches::{machine, measure, page, table, zstd};
 use tempfile::TempDir;
 
 use args::Arguments;
-use indelible::Indelible;
 use nights::Nights;
 use report::Run;
 use results::Results;
 use round::Round;
 use step::{Step, targets};
-use tool::Tool;
 
 /// Size of the dumps of a quick run, bytes.
 const QUICK_BYTES: u64 = 30_000_000;
@@ -56,10 +53,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let work = Work::new(arguments)?;
     if let Some(size) = arguments.memory {
-        let program = program(arguments)?;
+        let program = tools::program(arguments.indelible.as_deref())?;
         return memory::run(&Indelible::new(program)?, size, &work.dir, arguments);
     }
-    let tools = tools(arguments)?;
+    let tools = tools::chosen(&arguments.only, arguments.indelible.as_deref())?;
     let nights = nights(arguments)?;
     let bytes = fs::metadata(nights.first())?.len();
     // Two repositories for each tool, of a dump that compresses by half at
@@ -112,40 +109,6 @@ impl Work {
             _temporary: Some(temporary),
         })
     }
-}
-
-fn program(arguments: &Arguments) -> anyhow::Result<PathBuf> {
-    match &arguments.indelible {
-        Some(program) => fs::canonicalize(program)
-            .with_context(|| format!("there is no program {}", program.display())),
-        None => machine::build_indelible(),
-    }
-}
-
-/// Indelible and the peers that are installed and asked for.
-fn tools(arguments: &Arguments) -> anyhow::Result<Vec<Box<dyn Tool>>> {
-    let known = || peers::PEERS.iter().map(|peer| peer.name);
-    for name in &arguments.only {
-        if name != indelible::NAME && !known().any(|known| known == name) {
-            bail!("there is no tool {name}: say {} or {}", indelible::NAME, {
-                known().collect::<Vec<_>>().join(", ")
-            });
-        }
-    }
-    let wanted =
-        |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
-    let mut tools: Vec<Box<dyn Tool>> = Vec::new();
-    if wanted(indelible::NAME) {
-        tools.push(Box::new(Indelible::new(program(arguments)?)?));
-    }
-    for peer in peers::PEERS.iter().filter(|peer| wanted(peer.name)) {
-        match peer.find()? {
-            Some(installed) => tools.push(Box::new(installed)),
-            None => eprintln!("{} is not installed: {}", peer.name, peer.install),
-        }
-    }
-    ensure!(!tools.is_empty(), "none of these tools is installed");
-    Ok(tools)
 }
 
 /// The dumps that were given, or those that are made once and kept.

@@ -7,13 +7,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use indelible_benches::tools::indelible::Indelible;
+use indelible_benches::tools::{Place, Task, Tool as _};
 use indelible_benches::{Dump, Edit};
 
 use crate::args::Arguments;
-use crate::indelible::Indelible;
 use crate::measure::{self, Input, Output, Sample};
 use crate::table::{Table, grouped};
-use crate::tool::{Place, Task, Tool as _};
 use crate::{machine, page};
 
 /// What the stream is stored as.

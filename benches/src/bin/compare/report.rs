@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 
 use indelible_benches::databases::Workload;
+use indelible_benches::figures::as_f64;
+use indelible_benches::marks;
 use indelible_benches::zstd::PATCH;
 
-use crate::results::{Results, Row, as_f64};
-use crate::step::{Bound, Step, Target, targets};
+use crate::results::{Results, Row};
+use crate::step::{Step, targets};
 use crate::table::{Table, grouped};
 
 /// CPU time from which ratios of it are told, seconds.
@@ -41,7 +43,7 @@ pub(crate) fn report(run: &Run, results: &Results, markdown: bool) -> String {
     }
     let mark = if markdown { "### " } else { "" };
     let _ = writeln!(text, "\n{mark}Targets\n");
-    text.push_str(&target_table(&targets(run.workload, results)).render(markdown));
+    text.push_str(&marks::table(&targets(run.workload, results)).render(markdown));
     text
 }
 
@@ -100,32 +102,6 @@ fn step_table(rows: &[&Row], step: Step, results: &Results) -> Table {
             cells.push(times(added, results.indelible_added(step)));
         }
         table.add(cells);
-    }
-    table
-}
-
-fn target_table(targets: &[Target]) -> Table {
-    let mut table = Table::new(&["what", "target", "measured", ""]);
-    for target in targets {
-        let (sign, bound) = match target.bound {
-            Bound::AtLeast(bound) => (">=", bound),
-            Bound::AtMost(bound) => ("<=", bound),
-        };
-        let unit = target.unit;
-        let reached = match target.reached() {
-            Some(true) => "reached",
-            Some(false) => "not reached",
-            None => "not measured",
-        };
-        let measured = target
-            .measured
-            .map_or("-".to_owned(), |measured| format!("{measured:.3}{unit}"));
-        table.add(vec![
-            target.what.clone(),
-            format!("{sign} {bound}{unit}"),
-            measured,
-            reached.to_owned(),
-        ]);
     }
     table
 }

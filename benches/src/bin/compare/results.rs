@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::indelible::NAME;
 use crate::measure::Sample;
 use crate::step::Step;
+use indelible_benches::figures::{as_f64, median};
+use indelible_benches::tools::indelible::NAME;
 
 const MIB: f64 = 1_048_576.0;
 
@@ -138,46 +139,5 @@ impl Results {
     /// Bytes that the smallest peer added.
     pub(crate) fn smallest_peer(&self, step: Step) -> Option<f64> {
         self.peers(step).filter_map(Row::added).min().map(as_f64)
-    }
-}
-
-/// The middle of some values, or the mean of the two in the middle.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let upper = values.len() / 2;
-    if values.len().is_multiple_of(2) {
-        f64::midpoint(values[upper - 1], values[upper])
-    } else {
-        values[upper]
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53 bytes")]
-pub(crate) fn as_f64(bytes: u64) -> f64 {
-    bytes as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::median;
-
-    /// Medians of odd and even counts are what they are called.
-    ///
-    /// Method: values out of order, one of them far out.
-    #[test]
-    fn medians_lie_in_the_middle() {
-        let cases: [(&[f64], f64); 3] = [
-            (&[3.0], 3.0),
-            (&[9.0, 1.0, 2.0], 2.0),
-            (&[4.0, 100.0, 1.0, 2.0], 3.0),
-        ];
-        for (values, expected) in cases {
-            let found = median(values.iter().copied());
-            assert!(
-                (found - expected).abs() < f64::EPSILON,
-                "{values:?}: {found}"
-            );
-        }
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
+use indelible_benches::tools::{Place, Task, Tool};
 use indelible_benches::zstd::{self, PATCH};
 
 use crate::baselines;
@@ -16,7 +17,6 @@ use crate::measure::{self, Input, Output, Sample};
 use crate::nights::Nights;
 use crate::results::{Results, Who};
 use crate::step::{HASH, Step, ZSTD};
-use crate::tool::{Place, Task, Tool};
 
 /// Bytes of the small file.
 const SMALL_BYTES: usize = 1_000_000;

@@ -2,6 +2,7 @@
 //! Indelible shall reach in each.
 
 use indelible_benches::databases::Workload;
+use indelible_benches::marks::{Bound, Target, ratio};
 use indelible_benches::zstd::PATCH;
 
 use crate::results::{Results, Row};
@@ -110,30 +111,6 @@ pub(crate) const HASH: &str = "BLAKE3, 2 threads";
 
 /// The largest peak of memory in any step, MiB.
 const PEAK_MIB_MAX: f64 = 256.0;
-
-/// A mark and what was measured.
-pub(crate) struct Target {
-    pub(crate) what: String,
-    pub(crate) bound: Bound,
-    pub(crate) unit: &'static str,
-    pub(crate) measured: Option<f64>,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl Target {
-    /// Whether it is reached; nothing if there was nothing to hold it against.
-    pub(crate) fn reached(&self) -> Option<bool> {
-        self.measured.map(|measured| match self.bound {
-            Bound::AtLeast(bound) => measured >= bound,
-            Bound::AtMost(bound) => measured <= bound,
-        })
-    }
-}
 
 /// All marks, held against the medians.
 pub(crate) fn targets(workload: Workload, results: &Results) -> Vec<Target> {
@@ -259,8 +236,4 @@ fn speed_targets(results: &Results) -> Vec<Target> {
         seconds(Step::List),
         seconds(Step::SmallFile),
     ]
-}
-
-fn ratio(above: Option<f64>, below: Option<f64>) -> Option<f64> {
-    Some(above? / below?)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use indelible_benches::figures::as_f64;
 use indelible_benches::table::{Table, grouped};
 
 use crate::{Back, Night};
@@ -176,11 +177,6 @@ fn sum(nights: &[Night], of: impl Fn(&Night) -> u64) -> u64 {
 
 fn ratio(above: u64, below: u64) -> f64 {
     as_f64(above) / as_f64(below)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53 bytes")]
-fn as_f64(bytes: u64) -> f64 {
-    bytes as f64
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use indelible_benches::databases::Nightly;
+use indelible_benches::figures::as_f64;
 use indelible_benches::lab::{Lab, Stored};
 use indelible_benches::table::{Table, grouped};
 use indelible_benches::{machine, page, parse_size, zstd};
@@ -237,11 +238,6 @@ fn chunker(average_kib: u32) -> ChunkerParameters {
         max: scaled(usual.max).min(largest),
         ..usual
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53 bytes")]
-fn as_f64(bytes: u64) -> f64 {
-    bytes as f64
 }
 
 #[cfg(test)]

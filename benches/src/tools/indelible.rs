@@ -1,33 +1,36 @@
 //! Indelible itself: a write key takes snapshots, a restore key reads.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
 
-use indelible_benches::programs::said_version;
-
+use super::{Job, PASSWORD, Place, Task, Tool};
 use crate::measure;
-use crate::tool::{Job, PASSWORD, Place, Task, Tool};
+use crate::programs::said_version;
 
-pub(crate) const NAME: &str = "indelible";
+/// What it is called.
+pub const NAME: &str = "indelible";
 
-pub(crate) struct Indelible {
+/// The program.
+pub struct Indelible {
     program: PathBuf,
     version: String,
 }
 
 impl Indelible {
+    /// The program of this path.
+    ///
     /// # Errors
     ///
-    /// If the program can't be run.
-    pub(crate) fn new(program: PathBuf) -> anyhow::Result<Self> {
+    /// If it can't be run.
+    pub fn new(program: PathBuf) -> anyhow::Result<Self> {
         let version = said_version(&program, "version")?;
         Ok(Self { program, version })
     }
 
     /// A command with the key of this right.
-    pub(crate) fn with_key(&self, place: &Place, right: &str) -> Command {
+    pub fn with_key(&self, place: &Place, right: &str) -> Command {
         let mut command = self.bare(place);
         command.env("INDELIBLE_KEY_FILE", place.file(right));
         command
@@ -96,9 +99,15 @@ impl Tool for Indelible {
                 .arg("restore")
                 .arg(file.file_stem()?)
                 .arg("--stdout"),
+            Task::Mount { at, .. } => command.arg("mount").arg(at),
             Task::Verify => command.args(["verify", "--level", "data"]),
             Task::List => command.arg("list"),
         };
         Some(command.into())
+    }
+
+    fn mounted(&self, at: &Path, stored: &Path, _label: &str) -> Option<PathBuf> {
+        let series = at.join("by-name").join(stored.file_stem()?);
+        Some(series.join("latest").join(stored.file_name()?))
     }
 }

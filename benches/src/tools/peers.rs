@@ -8,29 +8,32 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use indelible_benches::programs::{in_path, said_version};
-
+use super::{Job, PASSWORD, Place, Task, Tool};
 use crate::measure;
-use crate::tool::{Job, PASSWORD, Place, Task, Tool};
+use crate::programs::{in_path, said_version};
 
 /// A peer, whether it is installed or not.
-pub(crate) struct Peer {
-    pub(crate) name: &'static str,
+pub struct Peer {
+    /// What it is called.
+    pub name: &'static str,
     /// How it is had.
-    pub(crate) install: &'static str,
+    pub install: &'static str,
     settings: &'static str,
     create: fn(&Installed, &Place) -> Vec<Command>,
     job: fn(&Installed, &Place, &Task<'_>) -> Option<Job>,
+    /// Where a mount has what was stored under an absolute path and a label.
+    mounted: Option<fn(&Path, &str) -> PathBuf>,
 }
 
 /// All that are known.
-pub(crate) const PEERS: [Peer; 4] = [
+pub const PEERS: [Peer; 4] = [
     Peer {
         name: "restic",
         install: "apt-get install restic, or a newer Debian's package of it",
         settings: "compression auto",
         create: |tool, place| vec![restic(tool, place, &["init"])],
         job: |tool, place, task| Some(restic_job(tool, place, task)),
+        mounted: Some(|stored, _| Path::new("snapshots/latest").join(stored)),
     },
     Peer {
         name: "rustic",
@@ -42,15 +45,17 @@ pub(crate) const PEERS: [Peer; 4] = [
             let init = ["init", "--set-compression", "3"];
             vec![key, rustic(tool, place, &init)]
         },
-        job: |tool, place, task| Some(rustic_job(tool, place, task)),
+        job: rustic_job,
+        mounted: None,
     },
     Peer {
         name: "borg",
-        install: "pip install borgbackup==1.4.5, in a venv; apt-get install libacl1-dev \
-                  libssl-dev liblz4-dev libzstd-dev libxxhash-dev pkg-config before",
+        install: "pip install borgbackup[pyfuse3]==1.4.5, in a venv; apt-get install libacl1-dev \
+                  libssl-dev liblz4-dev libzstd-dev libxxhash-dev libfuse3-dev pkg-config before",
         settings: "repokey, zstd,3",
         create: |tool, place| vec![borg(tool, place, &["init", "--encryption=repokey"])],
         job: |tool, place, task| Some(borg_job(tool, place, task)),
+        mounted: Some(|stored, label| Path::new(label).join(stored)),
     },
     Peer {
         name: "bupstash",
@@ -62,6 +67,7 @@ pub(crate) const PEERS: [Peer; 4] = [
             vec![key, bupstash(tool, place, &["init"])]
         },
         job: bupstash_job,
+        mounted: None,
     },
 ];
 
@@ -71,7 +77,7 @@ impl Peer {
     /// # Errors
     ///
     /// If it is there and can't be run.
-    pub(crate) fn find(&'static self) -> anyhow::Result<Option<Installed>> {
+    pub fn find(&'static self) -> anyhow::Result<Option<Installed>> {
         let Some(program) = in_path(self.name) else {
             return Ok(None);
         };
@@ -90,7 +96,7 @@ impl Peer {
 }
 
 /// A peer that can be run.
-pub(crate) struct Installed {
+pub struct Installed {
     peer: &'static Peer,
     program: PathBuf,
     version: String,
@@ -114,6 +120,12 @@ impl Tool for Installed {
     fn job(&self, place: &Place, task: &Task<'_>) -> Option<Job> {
         (self.peer.job)(self, place, task)
     }
+
+    fn mounted(&self, at: &Path, stored: &Path, label: &str) -> Option<PathBuf> {
+        let below = self.peer.mounted?;
+        let stored = stored.strip_prefix("/").unwrap_or(stored);
+        Some(at.join(below(stored, label)))
+    }
 }
 
 fn restic(tool: &Installed, place: &Place, arguments: &[&str]) -> Command {
@@ -134,6 +146,7 @@ fn restic_job(tool: &Installed, place: &Place, task: &Task<'_>) -> Job {
         Task::StoreStream { name, .. } => with(&["backup", "--stdin", "--stdin-filename", name]),
         Task::Restore { into, .. } => with_path(with(&["restore", "latest", "--target"]), into),
         Task::Print { file, .. } => with_path(with(&["dump", "latest"]), file),
+        Task::Mount { file, at } => with_path(with_path(with(&["mount", "--path"]), file), at),
         Task::Verify => with(&["check", "--read-data"]),
         Task::List => with(&["snapshots"]),
     };
@@ -151,7 +164,7 @@ fn rustic(tool: &Installed, place: &Place, arguments: &[&str]) -> Command {
     command
 }
 
-fn rustic_job(tool: &Installed, place: &Place, task: &Task<'_>) -> Job {
+fn rustic_job(tool: &Installed, place: &Place, task: &Task<'_>) -> Option<Job> {
     let with = |arguments: &[&str]| rustic(tool, place, arguments);
     let in_latest = |file: &Path| format!("latest:{}", file.display());
     let command = match task {
@@ -166,10 +179,12 @@ fn rustic_job(tool: &Installed, place: &Place, task: &Task<'_>) -> Job {
             command
         }
         Task::Print { file, .. } => with(&["dump", &in_latest(file)]),
+        // It can be built with one.
+        Task::Mount { .. } => return None,
         Task::Verify => with(&["check", "--read-data"]),
         Task::List => with(&["snapshots"]),
     };
-    command.into()
+    Some(command.into())
 }
 
 fn borg(tool: &Installed, place: &Place, arguments: &[&str]) -> Command {
@@ -201,6 +216,7 @@ fn borg_job(tool: &Installed, place: &Place, task: &Task<'_>) -> Job {
             command
         }
         Task::Print { label, .. } => with(&["extract", "--stdout", &archive(label)]),
+        Task::Mount { at, .. } => with_path(with(&["mount", "--foreground", "::"]), at),
         Task::Verify => with(&["check", "--verify-data"]),
         Task::List => with(&["list"]),
     };
@@ -238,8 +254,8 @@ fn bupstash_job(tool: &Installed, place: &Place, task: &Task<'_>) -> Option<Job>
             });
         }
         Task::Print { label, .. } => with(&["get", "--quiet", &named(label)]),
-        // It has no command that checks what is stored.
-        Task::Verify => return None,
+        // It has no command that checks what is stored, and none that mounts.
+        Task::Verify | Task::Mount { .. } => return None,
         Task::List => with(&["list"]),
     };
     Some(command.into())
