@@ -5,9 +5,9 @@
 //! night. [`Dump`] is a database that never existed: one seed gives the same
 //! plain `pg_dump` on every machine and in every release, and an [`Edit`] gives
 //! the dumps of the nights that follow; a [`Series`] is many of them. The other modules
-//! are what the benches share: [`databases`] of real servers, [`tools`] to compare with, what a command took
-//! ([`measure`]), or a run of the engine itself ([`lab`]), and where that is told
-//! ([`table`], [`page`]).
+//! are what the benches share: [`databases`] of real servers, [`tools`] to compare, what
+//! a command took ([`measure`]), or a run of the engine itself ([`lab`]), and where that
+//! is told ([`table`], [`marks`], [`page`]).
 #![forbid(unsafe_code)]
 
 pub mod databases;
