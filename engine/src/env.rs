@@ -11,7 +11,10 @@
 //! system (a lint refuses it), so no key can be drawn from anything but what
 //! the caller chose.
 //!
-//! This module never sleeps and never reads the environment or the time zone.
+//! Waiting is handed in too ([`Pause`]): only a store that tries again after a
+//! failure waits, and in a test no time passes but a [`ManualClock`]'s.
+//!
+//! This module never reads the environment or the time zone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,6 +43,12 @@ pub trait Entropy: Send + Sync {
     /// When the operating system has none to give. Every secret depends on
     /// them, so there is nothing that a caller could rightly do instead.
     fn fill(&self, out: &mut [u8]);
+}
+
+/// Waits.
+pub trait Pause: Send + Sync {
+    /// Lets so many milliseconds pass, or a little more.
+    fn pause_ms(&self, ms: u64);
 }
 
 /// The clock of the operating system.
@@ -83,6 +92,16 @@ impl Clock for SystemClock {
 
     fn monotonic_ms(&self) -> u64 {
         whole_ms(self.started.elapsed())
+    }
+}
+
+impl Pause for SystemClock {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the pause that everyone else is to take"
+    )]
+    fn pause_ms(&self, ms: u64) {
+        std::thread::sleep(Duration::from_millis(ms));
     }
 }
 
@@ -141,6 +160,13 @@ impl Clock for ManualClock {
 
     fn monotonic_ms(&self) -> u64 {
         self.monotonic_ms.load(Ordering::SeqCst)
+    }
+}
+
+/// No real time passes, only this clock's.
+impl Pause for ManualClock {
+    fn pause_ms(&self, ms: u64) {
+        self.advance(ms);
     }
 }
 

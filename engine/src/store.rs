@@ -41,12 +41,16 @@ pub mod faulty;
 mod key;
 pub mod local;
 pub mod memory;
+#[cfg(feature = "s3")]
+pub mod s3;
 
-pub use error::{Action, ErrorClass, StoreError};
+pub use error::{Action, Answer, ErrorClass, StoreError, Unfit};
 pub use faulty::FaultyStore;
 pub use key::{Area, LOG_NUMBER_MAX, ObjectKey};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
+#[cfg(feature = "s3")]
+pub use s3::S3Store;
 
 use indelible_format::planted::{Bug, planted};
 
@@ -130,6 +134,19 @@ pub trait ReadStore: Send + Sync {
         len_bytes_max: u64,
     ) -> Result<Vec<u8>, StoreError>;
 
+    /// Until when the store refuses to remove a version, in milliseconds since
+    /// 1970; `None` where no lock holds it, as in a store without locks.
+    ///
+    /// It is the store's word, for warnings and renewals. Only the attempt shows
+    /// whether a lock holds.
+    fn locked_until(
+        &self,
+        _key: &ObjectKey,
+        _version: &VersionId,
+    ) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
     /// What the store can do beyond what every store can.
     fn capabilities(&self) -> Capabilities;
 
@@ -154,7 +171,8 @@ pub trait AppendStore: ReadStore {
     ///
     /// Calling it again with the same bytes is always right, and with other
     /// bytes never does harm. Where the name is taken, the bytes are compared
-    /// with those of its oldest version.
+    /// with those of its oldest version. Of a name that is the hash of its bytes
+    /// it is enough that a version with them is stored, whatever else hides there.
     ///
     /// # Errors
     ///
@@ -169,6 +187,26 @@ pub trait AppendStore: ReadStore {
     ///
     /// What the system answered; some of it may exist then.
     fn prepare(&self) -> Result<(), StoreError>;
+
+    /// Makes the store refuse to remove a version before a time, in milliseconds
+    /// since 1970. The version is the one whose bytes the caller has checked.
+    /// Stores may count in seconds; the lock is then up to one second longer.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::WouldShorten`] where the version is locked for longer already:
+    /// nothing is asked of the store then, and the lock stays.
+    /// [`StoreError::LocksUnsupported`] where there are no locks.
+    fn extend_lock(
+        &self,
+        _key: &ObjectKey,
+        _version: &VersionId,
+        _until_ms: u64,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::LocksUnsupported {
+            location: self.location(),
+        })
+    }
 }
 
 /// How often an object is put again after an unclear answer. Putting the same bytes
@@ -284,4 +322,7 @@ pub struct Capabilities {
     /// first succeed. Where this is false, only the order of versions tells who
     /// was first.
     pub conditional_create: bool,
+    /// The store locks what is put into it for some time, and locks can be
+    /// extended. Without that, [`AppendStore::extend_lock`] is not to be called.
+    pub locks: bool,
 }

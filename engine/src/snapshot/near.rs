@@ -133,6 +133,14 @@ impl<S: ReadStore + ?Sized> ReadStore for NearStore<'_, S> {
         self.far.read_version(key, version, len_bytes_max)
     }
 
+    fn locked_until(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<Option<u64>, StoreError> {
+        self.far.locked_until(key, version)
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.far.capabilities()
     }

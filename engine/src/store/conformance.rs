@@ -33,7 +33,7 @@ pub trait Subject {
 ///
 /// Where the store breaks a promise.
 pub fn check(make: &dyn Fn() -> Box<dyn Subject>) {
-    let parts: [fn(&dyn Subject); 11] = [
+    let parts: [fn(&dyn Subject); 12] = [
         prepares_twice,
         creates_only,
         tells_same_from_conflict,
@@ -45,6 +45,7 @@ pub fn check(make: &dyn Fn() -> Box<dyn Subject>) {
         lists_exactly_what_was_put,
         has_a_version_of_each_object,
         removes_only_what_may_go,
+        locks_only_grow,
     ];
     for part in parts {
         part(&*make());
@@ -387,7 +388,10 @@ fn removes_only_what_may_go(subject: &dyn Subject) {
         };
         assert_eq!(class(store.remove(&key)), missing);
         create(store, &key, b"bytes");
-        if may_go {
+        if may_go && store.capabilities().locks {
+            store.remove(&key).expect_err("it is locked");
+            assert_eq!(store.size(&key).expect("it stays"), 5);
+        } else if may_go {
             store.remove(&key).expect("it may go");
             assert_eq!(class(store.size(&key)), ErrorClass::NotFound);
             create(store, &key, b"others");
@@ -396,4 +400,39 @@ fn removes_only_what_may_go(subject: &dyn Subject) {
             assert_eq!(store.size(&key).expect("it stays"), 5);
         }
     }
+}
+
+/// A lock can be extended and never made shorter, and what is locked stays. A
+/// store without locks says so.
+fn locks_only_grow(subject: &dyn Subject) {
+    let store = subject.store();
+    let key = ObjectKey::Pack(PackId([9; 32]));
+    create(store, &key, b"bytes");
+    let version = &store.versions(&key).expect("it is there")[0].id;
+    let until = || store.locked_until(&key, version).expect("it is there");
+    let extend = |until_ms| store.extend_lock(&key, version, until_ms);
+    if !store.capabilities().locks {
+        assert_eq!(until(), None);
+        assert_eq!(class(extend(u64::MAX >> 20)), ErrorClass::Unsupported);
+        return;
+    }
+    let first = until().expect("what is put is locked");
+    let longer = first + 60_000;
+    extend(longer).expect("a lock can be extended");
+    assert_eq!(until(), Some(longer));
+    extend(longer).expect("it is as long as that");
+    match extend(first) {
+        Err(StoreError::WouldShorten {
+            locked_until_ms, ..
+        }) => assert_eq!(locked_until_ms, longer),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(until(), Some(longer));
+    store.remove(&key).expect_err("it is locked");
+    assert_eq!(store.read(&key, LARGE).expect("it stays"), b"bytes");
+    let unknown = super::VersionId("no such version".to_owned());
+    assert_eq!(
+        class(store.extend_lock(&key, &unknown, longer)),
+        ErrorClass::NotFound
+    );
 }

@@ -89,6 +89,63 @@ pub enum StoreError {
         /// What the system answered.
         source: io::Error,
     },
+    /// The store answered, and did not do it.
+    #[error("could not {action} {path}")]
+    Answered {
+        /// What was tried.
+        action: Action,
+        /// The name within the store, or the place of the store.
+        path: String,
+        /// What the store answered.
+        source: Answer,
+    },
+    /// There is no bucket of that name.
+    #[error("there is no bucket at {location}")]
+    BucketMissing {
+        /// Where the store was expected.
+        location: String,
+    },
+    /// The store lacks what a repository rests on.
+    #[error("{location} can't hold a repository: {lacks}")]
+    Unfit {
+        /// Where the store is.
+        location: String,
+        /// What it lacks.
+        lacks: Unfit,
+    },
+    /// The clocks of the store and of this machine are too far apart to agree
+    /// on when a lock ends.
+    #[error(
+        "the clock of {location} and of this machine are {apart_s} seconds apart: set this machine's clock"
+    )]
+    ClockSkew {
+        /// Where the store is.
+        location: String,
+        /// How far apart they are, in seconds.
+        apart_s: u64,
+    },
+    /// The version is locked for longer than was asked.
+    #[error("{key} stays locked until {locked_until_ms}, and locks are never made shorter")]
+    WouldShorten {
+        /// Which object.
+        key: ObjectKey,
+        /// When the lock ends, in milliseconds since 1970.
+        locked_until_ms: u64,
+    },
+    /// The version is locked.
+    #[error("{key} is locked until {until_ms}")]
+    Locked {
+        /// Which object.
+        key: ObjectKey,
+        /// When the lock ends, in milliseconds since 1970.
+        until_ms: u64,
+    },
+    /// The store does not lock objects, or was not opened to.
+    #[error("{location} locks no objects")]
+    LocksUnsupported {
+        /// Where the store is.
+        location: String,
+    },
     /// The store gave no answer.
     #[error("{location} cannot be reached")]
     Unreachable {
@@ -97,6 +154,48 @@ pub enum StoreError {
         /// What stood in the way.
         source: Box<dyn Error + Send + Sync>,
     },
+}
+
+/// What a store answered over HTTP, when it did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store answered {status}{}{}", Detail(.code), Detail(.message))]
+pub struct Answer {
+    /// The status of HTTP.
+    pub status: u16,
+    /// The store's own word for it; may be empty. Untrusted, but printable and
+    /// short, as is the message.
+    pub code: String,
+    /// The store's own sentence; may be empty.
+    pub message: String,
+}
+
+/// A part of an answer, which may be missing.
+struct Detail<'a>(&'a str);
+
+impl fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", {}", self.0)
+    }
+}
+
+/// What a store lacks that a repository rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// Writing a name again would destroy what stood there.
+    #[error("versioning is not switched on in the bucket")]
+    NotVersioned,
+    /// Locks were asked for.
+    #[error(
+        "Object Lock is not switched on in the bucket, which most stores allow only when a bucket is made"
+    )]
+    NotLocking,
+    /// Of several writers of one name, more than one is told that it was first.
+    #[error("it lets several writers create one name (it ignores `If-None-Match: *`)")]
+    IgnoresConditions,
 }
 
 /// What was tried when a call to the system failed.
@@ -110,6 +209,8 @@ pub enum Action {
     Link,
     /// List a directory.
     List,
+    /// Extend a lock.
+    Lock,
     /// Make a directory.
     MakeDirectory,
     /// Open a file or directory.
@@ -134,6 +235,7 @@ impl fmt::Display for Action {
             Self::Inspect => "inspect",
             Self::Link => "link into place",
             Self::List => "list",
+            Self::Lock => "lock",
             Self::MakeDirectory => "make the directory",
             Self::Open => "open",
             Self::Read => "read",
@@ -178,12 +280,20 @@ impl StoreError {
     /// What kind of failure it is.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::RootMissing { .. } | Self::RootNotDirectory { .. } => ErrorClass::NoRepository,
+            Self::RootMissing { .. }
+            | Self::RootNotDirectory { .. }
+            | Self::BucketMissing { .. } => ErrorClass::NoRepository,
             Self::NotFound { .. } => ErrorClass::NotFound,
             Self::TooLong { .. } | Self::ShortRead { .. } | Self::NotRegular { .. } => {
                 ErrorClass::Malformed
             }
-            Self::LogFull { .. } | Self::Permanent { .. } => ErrorClass::Refused,
+            Self::LogFull { .. }
+            | Self::Permanent { .. }
+            | Self::WouldShorten { .. }
+            | Self::Locked { .. } => ErrorClass::Refused,
+            Self::Unfit { .. } | Self::LocksUnsupported { .. } => ErrorClass::Unsupported,
+            Self::ClockSkew { .. } => ErrorClass::Other,
+            Self::Answered { source, .. } => source.class(),
             Self::Doubtful { .. } => ErrorClass::Doubtful,
             // How a filesystem says that it can't sync directories.
             Self::Io {
@@ -204,6 +314,23 @@ impl StoreError {
     /// Whether the same call may succeed later with nothing changed.
     pub fn is_transient(&self) -> bool {
         self.class() == ErrorClass::Unreachable
+    }
+}
+
+impl Answer {
+    /// The class of what a store answered.
+    ///
+    /// Answers that are worth another try are tried again by the store itself;
+    /// what comes here outlasted that.
+    fn class(&self) -> ErrorClass {
+        match (self.status, self.code.as_str()) {
+            (404, "NoSuchBucket") => ErrorClass::NoRepository,
+            (507, _) | (_, "QuotaExceeded" | "XMinioStorageFull") => ErrorClass::NoSpace,
+            (501, _) | (_, "NotImplemented") => ErrorClass::Unsupported,
+            (401 | 403, _) => ErrorClass::PermissionDenied,
+            (408 | 429 | 500..=599, _) => ErrorClass::Unreachable,
+            _ => ErrorClass::Other,
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use super::{
 pub enum Request {
     /// Bytes of an object.
     Read(ObjectKey),
-    /// The size of an object, or its versions.
+    /// The size of an object, its versions, or how long one is locked.
     Inspect(ObjectKey),
     /// What is in an area.
     List(Area),
@@ -35,6 +35,8 @@ pub enum Request {
     Put(ObjectKey),
     /// To make what must exist before the first object.
     Prepare,
+    /// To extend the lock of an object.
+    Lock(ObjectKey),
     /// To remove an object.
     Remove(ObjectKey),
 }
@@ -48,6 +50,7 @@ impl Request {
             Self::List(area) => (Action::List, area.directory().to_owned()),
             Self::Put(key) => (Action::Write, key.path()),
             Self::Prepare => (Action::MakeDirectory, Area::Packs.directory().to_owned()),
+            Self::Lock(key) => (Action::Lock, key.path()),
             Self::Remove(key) => (Action::Remove, key.path()),
         }
     }
@@ -268,6 +271,16 @@ impl<S: ReadStore + ?Sized> ReadStore for FaultyStore<'_, S> {
         })
     }
 
+    fn locked_until(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<Option<u64>, StoreError> {
+        self.ask(Request::Inspect(*key), |store| {
+            store.locked_until(key, version)
+        })
+    }
+
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = self.inner.capabilities();
         capabilities.versions &= self.versions;
@@ -293,6 +306,17 @@ impl<S: AppendStore + ?Sized> AppendStore for FaultyStore<'_, S> {
 
     fn prepare(&self) -> Result<(), StoreError> {
         self.ask(Request::Prepare, AppendStore::prepare)
+    }
+
+    fn extend_lock(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.ask(Request::Lock(*key), |store| {
+            store.extend_lock(key, version, until_ms)
+        })
     }
 }
 

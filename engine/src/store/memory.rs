@@ -10,7 +10,10 @@
 //! trait object cannot reach them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::env::Clock;
 
 use super::{
     AppendStore, Area, Capabilities, ExpireStore, Listed, ObjectKey, PutOutcome, ReadStore,
@@ -24,6 +27,20 @@ use super::{
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
+    locking: Option<Locking>,
+}
+
+/// How a store locks what is put into it.
+#[derive(Clone)]
+struct Locking {
+    clock: Arc<dyn Clock>,
+    span_ms: u64,
+}
+
+impl fmt::Debug for Locking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Locking for {} ms", self.span_ms)
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -39,14 +56,23 @@ struct State {
 struct Stored {
     id: VersionId,
     bytes: Arc<Vec<u8>>,
+    /// When the lock ends. What was never locked has one that ended in 1970.
+    locked_until_ms: u64,
 }
 
 impl State {
+    fn stored(&mut self, key: &ObjectKey, version: &VersionId) -> Result<&mut Stored, StoreError> {
+        let versions = self.objects.get_mut(key).into_iter().flatten();
+        let mut versions = versions.filter(|stored| stored.id == *version);
+        versions.next().ok_or(StoreError::NotFound { key: *key })
+    }
+
     fn version(&mut self, bytes: &[u8]) -> Stored {
         self.stored += 1;
         Stored {
             id: VersionId(self.stored.to_string()),
             bytes: Arc::new(bytes.to_vec()),
+            locked_until_ms: 0,
         }
     }
 }
@@ -55,6 +81,7 @@ impl Clone for MemoryStore {
     fn clone(&self) -> Self {
         Self {
             state: Mutex::new(self.state().clone()),
+            locking: self.locking.clone(),
         }
     }
 }
@@ -63,6 +90,15 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty store that locks what is put into it for some time, and removes
+    /// nothing before. Whoever tampers is not stopped by that.
+    pub fn locking(clock: Arc<dyn Clock>, span_ms: u64) -> Self {
+        Self {
+            locking: Some(Locking { clock, span_ms }),
+            ..Self::default()
+        }
     }
 
     /// Returns to an earlier state, as a storage provider does who restores an
@@ -305,10 +341,21 @@ impl ReadStore for MemoryStore {
         Ok(prefix(&self.bytes(key, Some(version))?, len_bytes_max))
     }
 
+    fn locked_until(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut state = self.state();
+        let until_ms = state.stored(key, version)?.locked_until_ms;
+        Ok((until_ms > 0).then_some(until_ms))
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             versions: true,
             conditional_create: true,
+            locks: self.locking.is_some(),
         }
     }
 
@@ -333,12 +380,38 @@ impl AppendStore for MemoryStore {
                 PutOutcome::Conflict
             });
         }
-        let version = state.version(bytes);
+        let mut version = state.version(bytes);
+        if let Some(locking) = &self.locking {
+            version.locked_until_ms = locking.clock.now_unix_ms() + locking.span_ms;
+        }
         state.objects.insert(*key, vec![version]);
         Ok(PutOutcome::Created)
     }
 
     fn prepare(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn extend_lock(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        if self.locking.is_none() {
+            return Err(StoreError::LocksUnsupported {
+                location: self.location(),
+            });
+        }
+        let mut state = self.state();
+        let locked_until_ms = &mut state.stored(key, version)?.locked_until_ms;
+        if *locked_until_ms > until_ms {
+            return Err(StoreError::WouldShorten {
+                key: *key,
+                locked_until_ms: *locked_until_ms,
+            });
+        }
+        *locked_until_ms = until_ms;
         Ok(())
     }
 }
@@ -348,9 +421,22 @@ impl ExpireStore for MemoryStore {
         if !key.is_expirable() {
             return Err(StoreError::Permanent { key: *key });
         }
-        match self.state().objects.remove(key) {
-            Some(_) => Ok(()),
-            None => Err(StoreError::NotFound { key: *key }),
+        let mut state = self.state();
+        let versions = state
+            .objects
+            .get(key)
+            .ok_or(StoreError::NotFound { key: *key })?;
+        if let Some(locking) = &self.locking {
+            let last = versions.iter().map(|stored| stored.locked_until_ms).max();
+            let until_ms = last.unwrap_or_default();
+            if until_ms > locking.clock.now_unix_ms() {
+                return Err(StoreError::Locked {
+                    key: *key,
+                    until_ms,
+                });
+            }
         }
+        state.objects.remove(key);
+        Ok(())
     }
 }

@@ -83,6 +83,14 @@ impl<S: ReadStore + ?Sized> ReadStore for Metered<'_, S> {
         Ok(self.counted(key, read))
     }
 
+    fn locked_until(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<Option<u64>, StoreError> {
+        self.inner.locked_until(key, version)
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
     }

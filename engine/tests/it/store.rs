@@ -1,6 +1,8 @@
 //! The stores: the suite that each must pass, then what is particular to one.
 
 mod faults;
+#[cfg(feature = "s3")]
+mod s3;
 mod scripted;
 mod simulated;
 

@@ -286,6 +286,7 @@ impl<F: Files> ReadStore for LocalStore<F> {
         Capabilities {
             versions: false,
             conditional_create: true,
+            locks: false,
         }
     }
 

@@ -1,0 +1,126 @@
+//! Object Lock: what a store in S3 holds against everyone, its owner included.
+//!
+//! Why it is safe: a lock is only ever put on at creation and made longer. The
+//! mode of a lock that is there is kept, so nothing here weakens one; a store that
+//! would allow it is not asked. The lock names the version whose bytes the caller
+//! checked, so nobody can have it put on another.
+
+use super::super::{Action, ObjectKey, StoreError, VersionId};
+use super::S3Store;
+use super::client::{Fetch, reads_nothing};
+use super::fault::Fault;
+use super::request::Request;
+use super::time::lock_date;
+use super::xml;
+
+/// Who may break a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockMode {
+    /// Whoever the bucket's owner grants it to. It protects from mistakes, and
+    /// from those who have only the credentials of a backup.
+    Governance,
+    /// Nobody, until it ends.
+    Compliance,
+}
+
+impl LockMode {
+    /// As S3 writes it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Governance => "GOVERNANCE",
+            Self::Compliance => "COMPLIANCE",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::Governance, Self::Compliance]
+            .into_iter()
+            .find(|mode| mode.name() == name)
+    }
+}
+
+/// The lock that objects are created with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectLock {
+    /// Who may break it.
+    pub mode: LockMode,
+    /// How long it lasts from the creation on, in milliseconds.
+    pub span_ms: u64,
+}
+
+/// The lock of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Retention {
+    pub(super) mode: LockMode,
+    pub(super) until_ms: u64,
+}
+
+impl S3Store {
+    /// The lock of a version, if it has one.
+    pub(super) fn retention(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<Option<Retention>, StoreError> {
+        let fetch = Fetch::new(Action::Inspect, key);
+        let request = Request::get(self.path_of(key))
+            .query("retention", "")
+            .query("versionId", &version.0);
+        let answer = self.client.ask(&fetch, &request, &mut |reply| {
+            xml::retention(&reply.into_bytes()?)
+                .map(Some)
+                .map_err(Fault::from)
+        });
+        match answer {
+            Err(StoreError::Answered { source, .. }) if has_no_lock(&source.code) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Extends a lock, which must not end later already.
+    pub(super) fn extend(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        let unsupported = || StoreError::LocksUnsupported {
+            location: self.client.location.clone(),
+        };
+        let lock = self.lock.ok_or_else(unsupported)?;
+        // S3 counts in seconds.
+        let until_ms = until_ms.div_ceil(1_000).saturating_mul(1_000);
+        let held = self.retention(key, version)?;
+        if let Some(held) = held
+            && held.until_ms >= until_ms
+        {
+            return if held.until_ms == until_ms {
+                Ok(())
+            } else {
+                Err(StoreError::WouldShorten {
+                    key: *key,
+                    locked_until_ms: held.until_ms,
+                })
+            };
+        }
+        let mode = held.map_or(lock.mode, |held| held.mode);
+        let until = lock_date(until_ms).ok_or_else(unsupported)?;
+        let body = format!(
+            "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>{}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>",
+            mode.name()
+        );
+        let request = Request::put(self.path_of(key), body.as_bytes())
+            .query("retention", "")
+            .query("versionId", &version.0);
+        let fetch = Fetch::new(Action::Lock, key);
+        self.client.ask(&fetch, &request, &mut reads_nothing)
+    }
+}
+
+/// Whether an error says that a version, or its bucket, has no lock.
+fn has_no_lock(code: &str) -> bool {
+    matches!(
+        code,
+        "NoSuchObjectLockConfiguration" | "ObjectLockConfigurationNotFoundError" | "InvalidRequest"
+    )
+}
