@@ -39,7 +39,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// Where the repository is: a directory.
+    /// Where the repository is: a directory, or `s3://bucket/prefix`.
     #[arg(
         long,
         short = 'r',

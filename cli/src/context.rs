@@ -10,12 +10,12 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use indelible_engine::env::Env;
 use indelible_engine::keys::Credential;
 use indelible_engine::repository::{OpenError, Repository, SeenLog, read_log};
 use indelible_engine::state::{State, StateError};
-use indelible_engine::store::LocalStore;
 use indelible_format::history::Continuity;
 use indelible_format::key_file::{KEY_FILE_BYTES_MAX, KeyFile};
 use zeroize::Zeroizing;
@@ -24,6 +24,7 @@ use crate::args::Common;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::{Place, Store};
 
 const FORGETFUL: &str = "this machine will remember nothing of the repository";
 
@@ -34,7 +35,7 @@ pub(crate) struct Context {
 }
 
 /// A repository opened by a command.
-pub(crate) type Opened<'s> = Repository<'s, LocalStore>;
+pub(crate) type Opened<'s> = Repository<'s, Store>;
 
 impl Context {
     pub(crate) fn new(common: Common) -> Self {
@@ -45,7 +46,7 @@ impl Context {
     }
 
     /// Where the repository is.
-    pub(crate) fn place(&self) -> Result<PathBuf, Failure> {
+    pub(crate) fn place(&self) -> Result<Place, Failure> {
         let place = self
             .common
             .repo
@@ -55,20 +56,12 @@ impl Context {
                 Failure::usage("no repository was named")
                     .hint("name it with --repo PLACE or INDELIBLE_REPO")
             })?;
-        path_of(place)
+        Place::parse(place)
     }
 
     /// The store of an existing repository.
-    pub(crate) fn store(&self) -> Result<LocalStore, Failure> {
-        Ok(LocalStore::open(&self.place()?, self.env.entropy.clone())?)
-    }
-
-    /// A store where a copy of the repository is, or is to be made.
-    pub(crate) fn copy_store(&self, place: &str) -> Result<LocalStore, Failure> {
-        Ok(LocalStore::create(
-            &path_of(place)?,
-            self.env.entropy.clone(),
-        )?)
+    pub(crate) fn store(&self) -> Result<Arc<Store>, Failure> {
+        self.place()?.open(&self.env)
     }
 
     /// What this machine remembers. Without it much still works, so a directory
@@ -102,17 +95,17 @@ impl Context {
     }
 
     /// Opens the repository, and warns of what its log shows.
-    pub(crate) fn open<'s>(&self, store: &'s LocalStore) -> Result<Opened<'s>, Failure> {
+    pub(crate) fn open<'s>(&self, store: &'s Arc<Store>) -> Result<Opened<'s>, Failure> {
         let repository = self.open_unwarned(store)?;
         self.warn_of_log(&repository);
         Ok(repository)
     }
 
     /// Opens the repository for a command that itself tells what its log shows.
-    pub(crate) fn open_unwarned<'s>(&self, store: &'s LocalStore) -> Result<Opened<'s>, Failure> {
+    pub(crate) fn open_unwarned<'s>(&self, store: &'s Arc<Store>) -> Result<Opened<'s>, Failure> {
         let credential = self.credential()?;
-        let repository =
-            self.with_state(|state| Repository::open(store, state, &credential, self.env.clone()))?;
+        let repository = self
+            .with_state(|state| Repository::open(&**store, state, &credential, self.env.clone()))?;
         if let Some(error) = repository.unremembered() {
             self.warn_of_state(error);
         }
@@ -121,10 +114,10 @@ impl Context {
 
     /// Reads the log without opening a key. A key file, if one was named, says
     /// where the log stood.
-    pub(crate) fn read_log(&self, store: &LocalStore) -> Result<SeenLog, Failure> {
+    pub(crate) fn read_log(&self, store: &Arc<Store>) -> Result<SeenLog, Failure> {
         let file = self.common.key_file.as_deref();
         let file = file.map(|path| self.read_key_file(path)).transpose()?;
-        self.with_state(|state| read_log(store, state, file.as_ref()))
+        self.with_state(|state| read_log(&**store, state, file.as_ref()))
     }
 
     /// Opens something with what this machine remembers, or without if that can't
@@ -288,20 +281,6 @@ impl Context {
             .hint(error.to_string())
         })
     }
-}
-
-/// The directory that a place names, made absolute, so that it is one place whatever
-/// directory it is named from.
-fn path_of(place: &str) -> Result<PathBuf, Failure> {
-    let scheme = place.split_once("://").map(|(scheme, _)| scheme);
-    if let Some(scheme) = scheme.or_else(|| place.starts_with("image:").then_some("image")) {
-        return Err(
-            Failure::usage(format!("this release can't reach {scheme} repositories"))
-                .hint("name a directory"),
-        );
-    }
-    std::path::absolute(Path::new(place))
-        .map_err(|error| Failure::io(format!("find {place}"), &error))
 }
 
 fn first_line(text: &str, from: &str) -> Result<Zeroizing<String>, Failure> {

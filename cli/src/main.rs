@@ -12,6 +12,7 @@ mod exit;
 mod failure;
 mod interrupt;
 mod output;
+mod place;
 mod progress;
 mod replace;
 mod stdin;

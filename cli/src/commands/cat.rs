@@ -3,11 +3,9 @@
 use std::fs::File as OutFile;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
 
 use indelible_engine::sql::extract::{Part, Piece, PlanError, plan};
 use indelible_engine::sql::find_table;
-use indelible_engine::store::LocalStore;
 use indelible_engine::view::{File, ReadFault};
 
 use super::look::{self, Looked, Looking};
@@ -16,15 +14,16 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Store;
 
 /// How much is read at a time, bytes.
 const STEP_BYTES: u64 = 8 << 20;
 
-type Opened = File<LocalStore>;
+type Opened = File<Store>;
 
 pub(crate) fn run(context: &Context, args: &Cat) -> Result<Exit, Failure> {
     let range = args.range.as_deref().map(Range::parse).transpose()?;
-    let store = Arc::new(context.store()?);
+    let store = context.store()?;
     let looking = Looking::new(context, &store)?;
     let tree = looking.snapshot(context, &args.snap)?;
     // Past the buffer of the library, which looks for the last line in every write.

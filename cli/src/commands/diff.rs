@@ -1,7 +1,5 @@
 //! `indelible diff`.
 
-use std::sync::Arc;
-
 use indelible_engine::view::{Change, EntryChange, TableChange, diff};
 use serde_json::json;
 
@@ -14,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::{self, Lines, Table};
 
 pub(crate) fn run(context: &Context, args: &Diff) -> Result<Exit, Failure> {
-    let store = Arc::new(context.store()?);
+    let store = context.store()?;
     let looking = Looking::new(context, &store)?;
     let before = looking.snapshot(context, &args.before)?;
     let after = looking.snapshot(context, &args.after)?;

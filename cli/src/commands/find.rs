@@ -1,7 +1,5 @@
 //! `indelible find`.
 
-use std::sync::Arc;
-
 use indelible_engine::repository::Snapshot;
 use indelible_engine::sql;
 use indelible_engine::view::{TableRows, rows_of};
@@ -22,7 +20,7 @@ pub(crate) fn run(context: &Context, args: &Find) -> Result<Exit, Failure> {
             .map_err(|error| Failure::usage(format!("{text:?} is no NAME: {error}")))?,
         None => Pattern::all(),
     };
-    let store = Arc::new(context.store()?);
+    let store = context.store()?;
     let looking = Looking::new(context, &store)?;
     let mut show = Show::new(context);
     for tree in looking.all()?.trees() {

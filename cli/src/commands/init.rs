@@ -10,7 +10,6 @@ use std::path::Path;
 
 use indelible_engine::keys::{NewRepository, generate_passphrase};
 use indelible_engine::log::{self, Signed};
-use indelible_engine::store::LocalStore;
 use indelible_format::genesis::ChunkerParameters;
 use indelible_format::slot::Cost;
 use serde_json::json;
@@ -21,6 +20,7 @@ use crate::context::{Context, ask};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::{Place, Store};
 
 pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
     let place = context.place()?;
@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
         output::json(
             "init",
             json!({
-                "repository": place.display().to_string(),
+                "repository": place.to_string(),
                 "repository_id": new.id().to_string(),
                 "passphrase": shown,
             }),
@@ -54,26 +54,25 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
         output::line(&sheet);
     }
 
-    let store = LocalStore::create(&place, context.env.entropy.clone())?;
-    new.create(&store)?;
-    remember(context, &store, &new);
-    output::note(context, &format!("made the repository {}", place.display()));
+    let store = place.create(&context.env)?;
+    new.create(&*store)?;
+    remember(context, &*store, &new);
+    output::note(context, &format!("made the repository {place}"));
     Ok(Exit::Done)
 }
 
 /// Says so before a passphrase is asked for. Creation itself decides.
-fn refuse_existing(context: &Context, place: &Path) -> Result<(), Failure> {
-    let store = LocalStore::open(place, context.env.entropy.clone());
-    let found = store.is_ok_and(|store| {
+fn refuse_existing(context: &Context, place: &Place) -> Result<(), Failure> {
+    let found = place.open(&context.env).is_ok_and(|store| {
         !matches!(
-            log::read(&store, &[], &Signed::default()),
+            log::read(&*store, &[], &Signed::default()),
             Err(log::LogError::NoRepository { .. })
         )
     });
     if found {
         let failure = Failure::new(
             Exit::Exists,
-            format!("there is a repository at {} already", place.display()),
+            format!("there is a repository at {place} already"),
         );
         return Err(failure.hint("choose another place; a repository is never overwritten"));
     }
@@ -98,7 +97,7 @@ fn choose_passphrase(context: &Context, args: &Init) -> Result<(Zeroizing<String
     Ok((first, false))
 }
 
-fn sheet(place: &Path, new: &NewRepository, passphrase: Option<&str>) -> String {
+fn sheet(place: &Place, new: &NewRepository, passphrase: Option<&str>) -> String {
     let passphrase = passphrase.unwrap_or("(the one that you gave)");
     format!(
         "Recovery sheet of an Indelible repository\n\
@@ -113,10 +112,10 @@ fn sheet(place: &Path, new: &NewRepository, passphrase: Option<&str>) -> String 
          To restore on any machine:\n\
          \x20 indelible --repo {} list\n\
          \x20 indelible --repo {} restore NAME --target DIR\n",
-        place.display(),
+        place,
         new.id(),
-        place.display(),
-        place.display()
+        place,
+        place
     )
 }
 
@@ -138,8 +137,7 @@ fn write_sheet(path: &Path, sheet: &str) -> Result<(), Failure> {
 }
 
 /// This machine made it, so it knows what stands there.
-fn remember(context: &Context, store: &LocalStore, new: &NewRepository) {
-    use indelible_engine::store::ReadStore as _;
+fn remember(context: &Context, store: &Store, new: &NewRepository) {
     let Some(state) = context.state() else { return };
     let leaf = indelible_format::ids::LogHash(new.id().0);
     let remembered = state

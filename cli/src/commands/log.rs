@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use indelible_engine::repository::SeenLog;
 use indelible_engine::repository::read_commit_body;
-use indelible_engine::store::LocalStore;
 use indelible_format::commit::CommitBody;
 use indelible_format::entry::{Body, Entry};
 use indelible_format::history::LogProblem;
@@ -16,6 +15,7 @@ use crate::context::{Context, Opened};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Lines, Table};
+use crate::place::Store;
 
 pub(crate) fn run(context: &Context, args: &Log) -> Result<Exit, Failure> {
     match args {
@@ -72,7 +72,7 @@ fn show(context: &Context, args: &LogShow) -> Result<Exit, Failure> {
     };
     let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
     for (number, entry) in history.entries.range(from..) {
-        rows.insert(*number, Row::of(entry, &names, &store));
+        rows.insert(*number, Row::of(entry, &names, &*store));
     }
     for problem in &history.problems {
         add_problem(&mut rows, problem, from);
@@ -99,7 +99,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(entry: &Entry, names: &Names, store: &LocalStore) -> Self {
+    fn of(entry: &Entry, names: &Names, store: &Store) -> Self {
         let header = entry.header();
         Self {
             kind: header.kind.to_string(),
@@ -120,7 +120,7 @@ impl Row {
 }
 
 /// What an entry says.
-fn what(entry: &Entry, names: &Names, store: &LocalStore) -> String {
+fn what(entry: &Entry, names: &Names, store: &Store) -> String {
     match entry.body() {
         Body::Genesis(_) => "makes the repository".to_owned(),
         Body::Authorize(body) => format!(

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
-use indelible_engine::store::LocalStore;
 use indelible_engine::view::{Entry, Shelf, Tree, View};
 use indelible_format::contents::Contents;
 use indelible_format::history::Continuity;
@@ -15,18 +14,19 @@ use crate::context::{Context, Opened};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Store;
 
 /// A snapshot, open for looking.
-pub(crate) type Looked = Arc<Tree<LocalStore>>;
+pub(crate) type Looked = Arc<Tree<Store>>;
 
 /// Opens one snapshot after the other of a repository that was opened once.
 pub(crate) struct Looking<'s> {
     repository: Opened<'s>,
-    shelf: Shelf<LocalStore>,
+    shelf: Shelf<Store>,
 }
 
 impl<'s> Looking<'s> {
-    pub(crate) fn new(context: &Context, store: &'s Arc<LocalStore>) -> Result<Self, Failure> {
+    pub(crate) fn new(context: &Context, store: &'s Arc<Store>) -> Result<Self, Failure> {
         Ok(Self {
             repository: context.open(store)?,
             shelf: Shelf::new(Arc::clone(store)),
@@ -49,7 +49,7 @@ impl<'s> Looking<'s> {
     }
 
     /// All snapshots that are not refused.
-    pub(crate) fn all(&self) -> Result<View<LocalStore>, Failure> {
+    pub(crate) fn all(&self) -> Result<View<Store>, Failure> {
         Ok(View::open(&self.repository, &self.shelf)?)
     }
 

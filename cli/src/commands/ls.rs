@@ -1,7 +1,5 @@
 //! `indelible ls`.
 
-use std::sync::Arc;
-
 use indelible_engine::view::{Entry, TableRows, rows_of};
 use indelible_format::page::EntryKind;
 use indelible_format::path::shown;
@@ -15,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::{self, Lines, Table};
 
 pub(crate) fn run(context: &Context, args: &Ls) -> Result<Exit, Failure> {
-    let store = Arc::new(context.store()?);
+    let store = context.store()?;
     let looking = Looking::new(context, &store)?;
     let tree = looking.snapshot(context, &args.snap)?;
     if args.tables {

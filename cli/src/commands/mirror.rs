@@ -10,14 +10,15 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
+use crate::place::Place;
 use crate::progress::Bars;
 
 pub(crate) fn run(context: &Context, args: &Mirror) -> Result<Exit, Failure> {
     let original = context.store()?;
-    let copy = context.copy_store(&args.dest)?;
+    let copy = Place::parse(&args.dest)?.create(&context.env)?;
     let cancel = interrupt::on_signals()?;
     let bars = Bars::new(context);
-    let mirrored = mirror(&original, &copy, &cancel, &bars)?;
+    let mirrored = mirror(&*original, &*copy, &cancel, &bars)?;
     drop(bars);
     for lost in &mirrored.lost {
         output::warn(context, &describe(lost));

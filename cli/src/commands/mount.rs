@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use fuser::{Config, MountOption, Session, SessionACL};
 use indelible_engine::read::ReadError;
-use indelible_engine::store::LocalStore;
 use indelible_engine::view::{Shelf, View};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::geteuid;
@@ -32,6 +31,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
+use crate::place::Store;
 use files::Files;
 use nodes::Shown;
 use reports::Reports;
@@ -59,7 +59,7 @@ pub(crate) fn run(context: &Context, args: &Mount) -> Result<Exit, Failure> {
     if args.background {
         return background::start(context, args);
     }
-    let store = Arc::new(context.store()?);
+    let store = context.store()?;
     let mut repository = context.open(&store)?;
     if repository.key().restore.is_none() {
         return Err(ReadError::NotAllowed { needed: "restore" }.into());
@@ -129,7 +129,7 @@ fn config(context: &Context, args: &Mount) -> Result<Config, Failure> {
         MountOption::NoDev,
         MountOption::NoExec,
         MountOption::NoAtime,
-        MountOption::FSName(format!("indelible:{}", place.display())),
+        MountOption::FSName(format!("indelible:{place}")),
         MountOption::Subtype("indelible".to_owned()),
     ];
     if args.allow_other {
@@ -184,7 +184,7 @@ fn wait(
     context: &Context,
     events: &Receiver<Event>,
     repository: &mut Opened<'_>,
-    shelf: &Shelf<LocalStore>,
+    shelf: &Shelf<Store>,
     current: &Current,
 ) -> Result<bool, Failure> {
     let mut failing = false;
@@ -228,7 +228,7 @@ fn is_mounted(dir: &Path) -> bool {
     }
 }
 
-fn warn_of_hidden(context: &Context, view: &View<LocalStore>) {
+fn warn_of_hidden(context: &Context, view: &View<Store>) {
     for broken in view.unread() {
         output::warn(
             context,
@@ -252,7 +252,7 @@ fn warn_of_hidden(context: &Context, view: &View<LocalStore>) {
 }
 
 /// Says that it is there.
-fn announce(context: &Context, dir: &Path, view: &View<LocalStore>, process: Option<u32>) {
+fn announce(context: &Context, dir: &Path, view: &View<Store>, process: Option<u32>) {
     let snapshots = view.trees().len();
     if context.common.json {
         mounted(dir, process, Some(snapshots));

@@ -13,9 +13,10 @@ mod told;
 
 use std::error::Error;
 
+use std::sync::Arc;
+
 use indelible_engine::pin::Pin;
 use indelible_engine::repository::{SeenLog, read_log};
-use indelible_engine::store::LocalStore;
 use indelible_engine::verify::{self as engine, Problem, ProblemKind, Report, Terms};
 use indelible_format::attest::Level;
 
@@ -24,6 +25,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Store;
 use crate::progress::Bars;
 use junit::Span;
 use pin_file::PinFile;
@@ -88,8 +90,8 @@ fn verify(context: &Context, args: &Verify) -> Result<Report, Failure> {
 
 /// A key that does not fit may be the right one, and the repository another: the
 /// pin tells.
-fn exchanged(store: &LocalStore, pin: Option<&Pin>) -> Option<Failure> {
-    let seen = read_log(store, None, None).ok()?;
+fn exchanged(store: &Arc<Store>, pin: Option<&Pin>) -> Option<Failure> {
+    let seen = read_log(&**store, None, None).ok()?;
     seen.against(pin).err().map(Failure::from)
 }
 
@@ -105,18 +107,18 @@ type MakeTerms<'a> = dyn Fn(&SeenLog) -> Result<Terms<'a>, Failure> + 'a;
 
 fn without_key(
     context: &Context,
-    store: &LocalStore,
+    store: &Arc<Store>,
     make: &MakeTerms<'_>,
 ) -> Result<Report, Failure> {
     let seen = context.read_log(store)?;
     let terms = make(&seen)?;
     let bars = Bars::new(context);
-    Ok(engine::packs(store, &seen, &terms, &context.env, &bars)?)
+    Ok(engine::packs(&**store, &seen, &terms, &context.env, &bars)?)
 }
 
 fn with_key(
     context: &Context,
-    store: &LocalStore,
+    store: &Arc<Store>,
     args: &Verify,
     make: &MakeTerms<'_>,
 ) -> Result<Report, Failure> {
@@ -132,7 +134,7 @@ fn with_key(
     let bars = Bars::new(context);
     if level == Level::Packs {
         let seen = repository.seen();
-        return Ok(engine::packs(store, seen, &terms, &context.env, &bars)?);
+        return Ok(engine::packs(&**store, seen, &terms, &context.env, &bars)?);
     }
     Ok(engine::with_key(&repository, level, &terms, &bars)?)
 }

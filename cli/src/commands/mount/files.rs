@@ -20,13 +20,14 @@ use fuser::{
     ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, Request,
 };
 use indelible_engine::read::ReadError;
-use indelible_engine::store::LocalStore;
 use indelible_engine::view::File;
 use rustix::process::{getegid, geteuid};
 
 use super::Current;
 use super::nodes::{Facts, Kind, Listing, Node, Shown};
 use super::reports::Reports;
+
+use crate::place::Store;
 
 /// How long the kernel may believe what does not change.
 const LASTING: Duration = Duration::from_hours(24);
@@ -104,7 +105,7 @@ struct OpenDirectory {
 
 /// What the kernel has open.
 enum Handle {
-    File(Arc<File<LocalStore>>, Arc<Spot>),
+    File(Arc<File<Store>>, Arc<Spot>),
     Directory(Arc<Mutex<OpenDirectory>>),
 }
 

@@ -15,15 +15,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use indelible_engine::read::ReadError;
-use indelible_engine::store::LocalStore;
 use indelible_engine::view::{Children, Entry, File, TableRows, Tree, View, rows_of};
 use indelible_format::page::EntryKind;
 use indelible_format::path::EntryPath;
 
 use crate::output;
+use crate::place::Store;
 
 /// A snapshot, as the mount holds it.
-pub(super) type Opened = Arc<Tree<LocalStore>>;
+pub(super) type Opened = Arc<Tree<Store>>;
 
 /// The snapshots by all that they are called.
 #[derive(Default)]
@@ -33,7 +33,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn of(view: &View<LocalStore>) -> Self {
+    pub(super) fn of(view: &View<Store>) -> Self {
         let mut shown = Self::default();
         for tree in view.trees() {
             let snapshot = tree.snapshot();
@@ -112,7 +112,7 @@ pub(super) enum Listing {
     Few(std::vec::IntoIter<Named>),
     Entries {
         tree: Opened,
-        children: Box<Children<LocalStore>>,
+        children: Box<Children<Store>>,
         /// The tables of the dump that was given last.
         tables: Option<Named>,
     },
@@ -339,7 +339,7 @@ impl Node {
     }
 
     /// What it holds, if it is a file.
-    pub(super) fn open(&self) -> Result<Option<File<LocalStore>>, ReadError> {
+    pub(super) fn open(&self) -> Result<Option<File<Store>>, ReadError> {
         match self {
             Self::Entry(tree, entry) => tree.open(entry),
             Self::Rows(tree, dump, rows) => {

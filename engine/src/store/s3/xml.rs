@@ -63,9 +63,8 @@ fn walk(bytes: &[u8], each: &mut dyn FnMut(Met<'_>)) -> Result<(), Garbled> {
                 };
                 text.push(character);
             }
-            Event::DocType(_) => return Err(Garbled::Xml),
             Event::Eof if open.is_empty() => return Ok(()),
-            Event::Eof => return Err(Garbled::Xml),
+            Event::DocType(_) | Event::Eof => return Err(Garbled::Xml),
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) | Event::Empty(_) => {}
         }
     }

@@ -1,0 +1,112 @@
+//! Where a repository is, as people name it: a directory, or a bucket in S3.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indelible_engine::env::Env;
+#[cfg(feature = "s3")]
+use indelible_engine::store::s3::S3Address;
+use indelible_engine::store::{AppendStore, LocalStore};
+
+use crate::failure::Failure;
+
+/// Where objects lie. Nothing that a command does can overwrite or delete.
+pub(crate) type Store = dyn AppendStore;
+
+/// A place that was named, made absolute, so that it is one place whatever directory
+/// it is named from.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Directory(PathBuf),
+    #[cfg(feature = "s3")]
+    S3(S3Address),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => path.display().fmt(f),
+            #[cfg(feature = "s3")]
+            Self::S3(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Place {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+        match scheme.or_else(|| text.starts_with("image:").then_some("image")) {
+            None => std::path::absolute(Path::new(text))
+                .map(Self::Directory)
+                .map_err(|error| Failure::io(format!("find {text}"), &error)),
+            #[cfg(feature = "s3")]
+            Some("s3") => Ok(Self::S3(
+                text.parse().map_err(|error| s3::no_address(&error))?,
+            )),
+            Some(scheme) => Err(Failure::usage(format!(
+                "this release can't reach {scheme} repositories"
+            ))
+            .hint("name a directory, or s3://bucket/prefix")),
+        }
+    }
+
+    /// The store of an existing repository.
+    pub(crate) fn open(&self, env: &Env) -> Result<Arc<Store>, Failure> {
+        match self {
+            Self::Directory(path) => Ok(Arc::new(LocalStore::open(path, env.entropy.clone())?)),
+            #[cfg(feature = "s3")]
+            Self::S3(address) => Ok(Arc::new(s3::open(address, env)?)),
+        }
+    }
+
+    /// The store where a repository is to be made, or stands already.
+    pub(crate) fn create(&self, env: &Env) -> Result<Arc<Store>, Failure> {
+        match self {
+            Self::Directory(path) => Ok(Arc::new(LocalStore::create(path, env.entropy.clone())?)),
+            #[cfg(feature = "s3")]
+            Self::S3(_) => self.open(env),
+        }
+    }
+}
+
+/// Stores in S3, and what they are opened with.
+#[cfg(feature = "s3")]
+mod s3 {
+    use std::env;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use indelible_engine::env::{Env, SystemClock};
+    use indelible_engine::store::s3::{
+        Patience, S3Address, S3AddressError, S3Options, S3Settings, S3SettingsError, S3Store,
+    };
+
+    use crate::exit::Exit;
+    use crate::failure::Failure;
+
+    pub(super) fn no_address(error: &S3AddressError) -> Failure {
+        Failure::of(Exit::Usage, error).hint(
+            "for instance: s3://bucket/prefix, or s3://bucket/prefix?endpoint=https://host:9000",
+        )
+    }
+
+    pub(super) fn open(address: &S3Address, env: &Env) -> Result<S3Store, Failure> {
+        let variable = |name: &str| env::var_os(name);
+        let home = env::var_os("HOME").map(PathBuf::from);
+        let settings =
+            S3Settings::find(&variable, home.as_deref()).map_err(|error| no_settings(&error))?;
+        let options = S3Options {
+            lock: None,
+            patience: Patience::default(),
+            clock: env.clock.clone(),
+            entropy: env.entropy.clone(),
+            pause: Arc::new(SystemClock::new()),
+        };
+        S3Store::open(address, &settings, options).map_err(|error| no_settings(&error))
+    }
+
+    fn no_settings(error: &S3SettingsError) -> Failure {
+        Failure::of(Exit::Key, error)
+    }
+}
