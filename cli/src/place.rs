@@ -51,6 +51,17 @@ impl Place {
         }
     }
 
+    /// As a word of a shell's command line.
+    pub(crate) fn quoted(&self) -> String {
+        let place = self.to_string();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:".contains(&byte);
+        if place.bytes().all(plain) {
+            place
+        } else {
+            format!("'{}'", place.replace('\'', "'\\''"))
+        }
+    }
+
     /// The store of an existing repository.
     pub(crate) fn open(&self, env: &Env) -> Result<Arc<Store>, Failure> {
         match self {

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use indelible_engine::keys::{NewRepository, generate_passphrase};
-use indelible_engine::log::{self, Signed};
+use indelible_engine::log::{self, LogError, Signed};
 use indelible_format::genesis::ChunkerParameters;
 use indelible_format::slot::Cost;
 use serde_json::json;
@@ -63,20 +63,19 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
 
 /// Says so before a passphrase is asked for. Creation itself decides.
 fn refuse_existing(context: &Context, place: &Place) -> Result<(), Failure> {
-    let found = place.open(&context.env).is_ok_and(|store| {
-        !matches!(
-            log::read(&*store, &[], &Signed::default()),
-            Err(log::LogError::NoRepository { .. })
-        )
-    });
-    if found {
-        let failure = Failure::new(
+    // A directory that is not there yet will be made.
+    let Ok(store) = place.open(&context.env) else {
+        return Ok(());
+    };
+    match log::read(&*store, &[], &Signed::default()) {
+        Err(LogError::NoRepository { .. }) => Ok(()),
+        Err(LogError::Store(error)) => Err(error.into()),
+        _ => Err(Failure::new(
             Exit::Exists,
             format!("there is a repository at {place} already"),
-        );
-        return Err(failure.hint("choose another place; a repository is never overwritten"));
+        )
+        .hint("choose another place; a repository is never overwritten")),
     }
-    Ok(())
 }
 
 /// The passphrase, and whether it was drawn here.
@@ -114,8 +113,8 @@ fn sheet(place: &Place, new: &NewRepository, passphrase: Option<&str>) -> String
          \x20 indelible --repo {} restore NAME --target DIR\n",
         place,
         new.id(),
-        place,
-        place
+        place.quoted(),
+        place.quoted()
     )
 }
 
