@@ -4,6 +4,8 @@ mod faults;
 #[cfg(feature = "s3")]
 mod s3;
 mod scripted;
+#[cfg(feature = "s3")]
+mod seaweedfs;
 mod simulated;
 
 use std::fs;

@@ -130,6 +130,7 @@ impl Drop for Server {
 
 impl Shared {
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream);
         while let Some(request) = self.receive(&mut reader)? {
             let fate = lock(&self.decide)(&request, &mut lock(&self.bucket));
