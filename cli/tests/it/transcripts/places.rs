@@ -49,11 +49,11 @@ fn init_twice() {
 
 /// Places that this release can't reach are usage errors, not missing files.
 ///
-/// Method: list in a bucket, over ssh and on a disc image.
+/// Method: list over ssh and on a disc image.
 #[test]
 fn unknown_schemes() {
     let world = World::empty();
-    for place in ["s3://bucket/prefix", "ssh://user@host/path", "image:disc"] {
+    for place in ["ssh://user@host/path", "image:disc"] {
         let scheme = place.split(':').next().unwrap();
         world
             .indelible(["list", "--repo", place])
@@ -61,6 +61,23 @@ fn unknown_schemes() {
             .exits(2)
             .says(&format!("can't reach {scheme} repositories"));
     }
+}
+
+/// What is wrong with a place in S3 is told before anything is asked of a server.
+///
+/// Method: addresses that are none, and one without credentials.
+#[test]
+fn places_in_s3() {
+    let world = World::empty();
+    let list = |place: &str| world.indelible(["list", "--repo", place]);
+    list("s3://B/x").run().exits(2).says("no name of a bucket");
+    list("s3://bucket/a//b").run().exits(2).says("no prefix");
+    list("s3://bucket/a?speed=9").run().exits(2).says("speed");
+    list("s3://bucket/prefix")
+        .run()
+        .exits(12)
+        .says("there are no credentials for S3")
+        .says("AWS_ACCESS_KEY_ID");
 }
 
 /// A repository of a newer format is not called damaged.
