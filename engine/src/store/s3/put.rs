@@ -29,8 +29,9 @@ const COMPARED_MAX: usize = 8;
 enum Tried {
     /// The store says that it created the object, as this version.
     Accepted(Option<String>),
-    /// Something stands under the name.
-    Taken,
+    /// Something stands under the name. A try before may not have arrived yet, and
+    /// this made it unclear.
+    Taken(Option<StoreError>),
     /// It may have been created, or may still be.
     Unclear(StoreError),
     /// It was not created, and won't be.
@@ -67,7 +68,7 @@ impl S3Store {
                         let version = reply.header("x-amz-version-id").map(str::to_owned);
                         return Tried::Accepted(version);
                     }
-                    412 => return Tried::Taken,
+                    412 => return Tried::Taken(unclear),
                     _ => {
                         let answer = reply.into_answer();
                         let may_be_done = is_transient(&answer) && !is_raced(&answer);
@@ -112,7 +113,7 @@ impl S3Store {
             Tried::Refused(error) => return Err(error),
             Tried::Accepted(_) if named_by_content => return Ok(PutOutcome::Created),
             Tried::Accepted(version) => (version, None),
-            Tried::Taken => (None, None),
+            Tried::Taken(cause) => (None, cause),
             Tried::Unclear(cause) => (None, Some(cause)),
         };
         let most = if named_by_content { COMPARED_MAX } else { 1 };

@@ -245,7 +245,7 @@ fn any_before() -> impl Strategy<Value = Before> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(1_024))]
 
     /// Stored means stored for good, a conflict that others stand there, and an
     /// error that it never will be; whatever the faults and the rivals are.
@@ -303,6 +303,7 @@ proptest! {
                 Ok(PutOutcome::Created | PutOutcome::AlreadySame) => assert!(is_ours),
                 Ok(PutOutcome::Conflict) => {
                     assert!(oldest.is_some_and(|bytes| bytes != OURS));
+                    assert!(is_entry || !is_ours);
                 }
                 Ok(PutOutcome::Indeterminate { .. }) => {}
                 Err(error) => assert!(!is_ours || before.bytes == Some(OURS), "{error:?}"),
