@@ -69,7 +69,7 @@ fn failures() {
         assert!(earlier.iter().all(|said| said["message_type"] == "warning"));
     };
     fails(&["list", "--repo", "nowhere"], 10, "no_repository");
-    fails(&["list", "--repo", "s3://bucket"], 2, "usage");
+    fails(&["list", "--repo", "image:disc"], 2, "usage");
     fails(&["list", "--passphrase-command", "echo no"], 12, "key");
     fails(&["init"], 14, "exists");
     fails(&["snapshot", "orders", "--", "false"], 4, "source_failed");

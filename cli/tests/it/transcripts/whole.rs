@@ -22,7 +22,7 @@ fn help() {
     ran.exits(0);
     assert_data_eq!(
         ran.stdout(),
-        str![[r#"
+        str![[r"
 Immutable, deduplicating, encrypted backups of SQL database dumps
 
 Usage: indelible [OPTIONS] <COMMAND>
@@ -52,7 +52,8 @@ Options:
   -V, --version  Print version
 
 Common options:
-  -r, --repo <PLACE>                  Where the repository is: a directory [env: INDELIBLE_REPO=]
+  -r, --repo <PLACE>                  Where the repository is: a directory, or `s3://bucket/prefix`
+                                      [env: INDELIBLE_REPO=]
   -k, --key-file <FILE>               Open the repository with this key file. It beats a passphrase
                                       [env: INDELIBLE_KEY_FILE=]
       --passphrase-file <FILE>        Read the passphrase from the first line of this file [env:
@@ -71,7 +72,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 source failed and nothing committed, 10
 12 wrong key or right missing, 13 store unreachable, 14 already there, 20 integrity failure,
 21 rollback or fork, 23 object missing, 24 policy unmet, 25 outcome unknown, 130 interrupted.
 
-"#]]
+"]]
     );
 }
 
