@@ -8,6 +8,7 @@ use std::sync::Arc;
 use indelible_engine::read::ReadError;
 use indelible_engine::repository::Repository;
 use indelible_engine::source::Item;
+use indelible_engine::store::faulty::{Fate, FaultyStore};
 use indelible_engine::store::{MemoryStore, ObjectKey, ReadStore as _};
 use indelible_engine::view::{Shelf, Tree, View};
 use indelible_format::ids::PackId;
@@ -198,6 +199,42 @@ fn reads_agree_with_what_was_stored() {
         assert!(file.read_at(offset, 10).unwrap().is_empty());
         assert!(file.slice(offset, 10).is_empty());
     }
+}
+
+/// A read costs as many calls of the store as the tree is high, not as the file is
+/// long.
+///
+/// Method: a byte in the middle of a stream of some 17,000 chunks under nodes on
+/// several levels, read by a view that has read nothing before; then many others.
+#[test]
+fn a_read_touches_little() {
+    let fixture = Fixture::new(9);
+    let bytes = noise(1, 17 << 20);
+    fixture.snapshot_of("shop", &bytes);
+    // A view has a share in its store for ever.
+    let inner: &'static MemoryStore = Box::leak(Box::new(fixture.store.clone()));
+    let store = Arc::new(FaultyStore::new(inner, |_| Fate::Done));
+    let repository = Repository::open(&*store, None, &fixture.recovery, fixture.env.clone());
+    let repository = repository.expect("it opens");
+    let view = View::open(&repository, &Shelf::new(Arc::clone(&store))).expect("every right");
+    let tree = &view.trees()[0];
+    let before = store.calls();
+    let entry = tree.entry(&path(b"dump.sql")).unwrap().unwrap();
+    let file = tree.open(&entry).unwrap().unwrap();
+    let middle = bytes.len() / 2;
+    assert_eq!(
+        file.read_at(middle as u64, 1).unwrap(),
+        bytes[middle..][..1]
+    );
+    let first = store.calls() - before;
+    assert!(first <= 24, "{first} calls for a byte");
+    let before = store.calls();
+    for n in 0..200 {
+        let at = n * 7_919_333 % bytes.len();
+        assert_eq!(file.read_at(at as u64, 1).unwrap(), bytes[at..][..1]);
+    }
+    let others = store.calls() - before;
+    assert!(others <= 200 * 4, "{others} calls for 200 bytes");
 }
 
 /// Many readers at once, some from end to end and some here and there, all get the
