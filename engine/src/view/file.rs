@@ -11,6 +11,9 @@ use crate::store::ReadStore;
 
 /// How much is decoded ahead at a time, bytes.
 const AHEAD_BYTES: u64 = 4 << 20;
+/// How far ahead of who reads on: while one such window is read, the next is ready and
+/// one more is being decoded, so that nobody waits for a decoder that was idle.
+const HORIZON_BYTES: u64 = 2 * AHEAD_BYTES;
 /// Who has read so many bytes on end reads on, it is assumed.
 const RUN_BYTES: u64 = 128 << 10;
 /// Reads that are so close to where the last one ended go on from there: a file
@@ -66,9 +69,14 @@ impl Ahead {
         }
         self.run += len;
         self.next = end;
-        let from = self.horizon.max(end);
-        let due = self.run >= RUN_BYTES && from < end + AHEAD_BYTES && from < file_len;
-        if self.busy || !due {
+        self.due(file_len)
+    }
+
+    /// The range that is to be decoded next, if it is time.
+    fn due(&mut self, file_len: u64) -> Option<(u64, u64)> {
+        let from = self.horizon.max(self.next);
+        let is_near = from < self.next + HORIZON_BYTES && from < file_len;
+        if self.busy || self.run < RUN_BYTES || !is_near {
             return None;
         }
         let len = AHEAD_BYTES.min(file_len - from);
@@ -157,19 +165,47 @@ impl<S: ReadStore + ?Sized + 'static> File<S> {
     /// Has the next chunks decoded, if the file is read from one end to the other.
     fn read_ahead(&self, root: &PlacedRoot, offset: u64, len: u64) {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((from, len)) = ahead.note(offset, len, self.len) else {
-            return;
-        };
+        let due = ahead.note(offset, len, self.len);
         drop(ahead);
-        let (tree, root, base) = (Arc::clone(&self.tree), *root, self.base);
-        let ahead = Arc::clone(&self.ahead);
+        if let Some(range) = due {
+            let runner = Runner {
+                tree: Arc::clone(&self.tree),
+                root: *root,
+                base: self.base,
+                len: self.len,
+                ahead: Arc::clone(&self.ahead),
+            };
+            runner.decode(range);
+        }
+    }
+}
+
+/// Decodes a file ahead of who reads it.
+struct Runner<S: ReadStore + ?Sized + 'static> {
+    tree: Arc<Tree<S>>,
+    root: PlacedRoot,
+    base: u64,
+    len: u64,
+    ahead: Arc<Mutex<Ahead>>,
+}
+
+impl<S: ReadStore + ?Sized + 'static> Runner<S> {
+    /// Has a range decoded, and then what is due by then: each in a task of its own,
+    /// since whoever waits for other threads takes a whole task on meanwhile.
+    fn decode(self, (from, len): (u64, u64)) {
         rayon::spawn(move || {
-            let parts = tree.reader.walk(&root, base + from, len);
+            let Self { tree, root, .. } = &self;
+            let parts = tree.reader.walk(root, self.base + from, len);
             let whole: Vec<Part> = parts.map(|part| part.widened().0).collect();
             // What can't be had shows when it is read.
             tree.chunks.load(&tree.reader, &whole);
-            let mut ahead = ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
             ahead.busy = false;
+            let due = ahead.due(self.len);
+            drop(ahead);
+            if let Some(range) = due {
+                self.decode(range);
+            }
         });
     }
 }
@@ -189,6 +225,7 @@ mod tests {
             if let Some((from, more)) = ahead.note(offset, step, len) {
                 assert!(covered == 0 || from == covered, "no gap and no overlap");
                 assert!(from >= offset + step && more <= AHEAD_BYTES);
+                assert!(from < offset + step + HORIZON_BYTES, "not too far");
                 covered = from + more;
             }
             ahead.busy = false;
@@ -198,9 +235,24 @@ mod tests {
 
         let mut ahead = Ahead::default();
         for n in 0..100_u64 {
-            let offset = (n * 5 % 37) << 20;
+            // Each at least 7 MiB away from the one before.
+            let offset = (n * 7 % 37) << 20;
             assert!(ahead.note(offset, 4096, len).is_none());
         }
+    }
+
+    /// What is decoded goes on as far as it should without another read, and no further.
+    #[test]
+    fn two_windows_are_ahead() {
+        let len = 64 << 20;
+        let mut ahead = Ahead::default();
+        let first = ahead.note(0, RUN_BYTES, len);
+        assert_eq!(first, Some((RUN_BYTES, AHEAD_BYTES)));
+        ahead.busy = false;
+        let second = (RUN_BYTES + AHEAD_BYTES, AHEAD_BYTES);
+        assert_eq!(ahead.due(len), Some(second));
+        ahead.busy = false;
+        assert_eq!(ahead.due(len), None);
     }
 
     /// Nothing more is begun while something is being decoded ahead.
