@@ -201,7 +201,7 @@ impl Files {
         let node = child.map_err(|error| self.failed(&above, &error))?;
         let node = node.ok_or(Errno::ENOENT)?;
         let facts = node.facts(&shown);
-        let path = below(&above.path, name);
+        let path = path_of(&above.path, name, &node, &shown);
         let (number, _) = locked(&self.spots).learn(Spot { node, path });
         Ok((self.attr(number, &facts), ttl_of(&facts)))
     }
@@ -280,9 +280,9 @@ impl Files {
 
 impl Named {
     /// Where it stands, if it stands in this directory.
-    fn path(&self, directory: &[u8]) -> Vec<u8> {
-        match self.node {
-            Some(_) => below(directory, &self.name),
+    fn path(&self, directory: &[u8], shown: &Shown) -> Vec<u8> {
+        match &self.node {
+            Some(node) => path_of(directory, &self.name, node, shown),
             None if self.name == b"." => directory.to_vec(),
             None => {
                 let end = directory.iter().rposition(|&byte| byte == b'/');
@@ -344,6 +344,17 @@ impl OpenDirectory {
     }
 }
 
+/// What the number of a node follows from: its path. That of a link to the newest
+/// snapshot goes on with where it points, so that it is another link once that is
+/// another snapshot, and the kernel may keep what it read of this one.
+fn path_of(directory: &[u8], name: &[u8], node: &Node, shown: &Shown) -> Vec<u8> {
+    let path = below(directory, name);
+    match node {
+        Node::Latest(_) => below(&path, &node.target(shown).unwrap_or_default()),
+        _ => path,
+    }
+}
+
 /// The path of what is called so in a directory.
 fn below(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() {
@@ -360,6 +371,8 @@ impl Filesystem for Files {
         // does without.
         let _ = config.add_capabilities(InitFlags::FUSE_DO_READDIRPLUS);
         let _ = config.add_capabilities(InitFlags::FUSE_PARALLEL_DIROPS);
+        // Each look at a path through `latest` asks where it points otherwise.
+        let _ = config.add_capabilities(InitFlags::FUSE_CACHE_SYMLINKS);
         // The most that this kernel offers.
         if let Err(most) = config.set_max_readahead(u32::MAX) {
             let _ = config.set_max_readahead(most);
@@ -457,7 +470,7 @@ impl Filesystem for Files {
     ) {
         let shown = self.shown();
         let listed = self.list(handle, offset, &shown, &mut |directory, next, named| {
-            let number = locked(&self.spots).number(&named.path(directory));
+            let number = locked(&self.spots).number(&named.path(directory, &shown));
             let kind = type_of(named.facts(&shown).kind);
             let name = OsStr::from_bytes(&named.name);
             reply.add(INodeNo(number), next, kind, name)
@@ -478,7 +491,7 @@ impl Filesystem for Files {
     ) {
         let (shown, mut learnt) = (self.shown(), Vec::new());
         let listed = self.list(handle, offset, &shown, &mut |directory, next, named| {
-            let (path, facts) = (named.path(directory), named.facts(&shown));
+            let (path, facts) = (named.path(directory, &shown), named.facts(&shown));
             let number = locked(&self.spots).number(&path);
             let (attr, ttl) = (self.attr(number, &facts), ttl_of(&facts));
             let name = OsStr::from_bytes(&named.name);
