@@ -8,6 +8,7 @@ mod background;
 mod files;
 mod nodes;
 mod reports;
+mod spots;
 
 use std::fs;
 use std::io;

@@ -1,13 +1,11 @@
-//! Answers the kernel: which node has which number, which file is open, and what is
-//! in it. Names and contents come from `nodes` and the engine's view.
+//! Answers the kernel: what is known of a node, which file is open, and what is in it.
+//! Numbers come from `spots`, names and contents from `nodes` and the engine's view.
 //!
 //! Snapshots never change, so the kernel may keep what it read of them; what shows
 //! new snapshots it asks for again after a second.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
-use std::hash::BuildHasher as _;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +24,7 @@ use rustix::process::{getegid, geteuid};
 use super::Current;
 use super::nodes::{Facts, Kind, Listing, Node, Shown};
 use super::reports::Reports;
+use super::spots::{Spot, Spots, path_of};
 
 use crate::place::Store;
 
@@ -35,53 +34,6 @@ const LASTING: Duration = Duration::from_hours(24);
 const CHANGING: Duration = Duration::from_secs(1);
 /// What a program is told to read at once, bytes.
 const BLOCK_BYTES: u32 = 1 << 20;
-
-/// A node that the kernel knows.
-struct Spot {
-    node: Node,
-    /// Below the mount point, without a slash in front.
-    path: Vec<u8>,
-}
-
-/// The nodes that the kernel knows, by number.
-struct Spots {
-    known: HashMap<u64, (Arc<Spot>, u64)>,
-    /// Drawn anew for each mount, so that nobody can store paths whose numbers are
-    /// one.
-    hasher: RandomState,
-}
-
-impl Spots {
-    fn number(&self, path: &[u8]) -> u64 {
-        if path.is_empty() {
-            return INodeNo::ROOT.0;
-        }
-        self.hasher.hash_one(path).max(INodeNo::ROOT.0 + 1)
-    }
-
-    fn get(&self, number: u64) -> Result<Arc<Spot>, Errno> {
-        let known = self.known.get(&number).ok_or(Errno::ESTALE)?;
-        Ok(Arc::clone(&known.0))
-    }
-
-    /// The kernel learns of a node once more.
-    fn learn(&mut self, spot: Spot) -> (u64, Arc<Spot>) {
-        let number = self.number(&spot.path);
-        let known = self.known.entry(number);
-        let (known, lookups) = known.or_insert_with(|| (Arc::new(spot), 0));
-        *lookups += 1;
-        (number, Arc::clone(known))
-    }
-
-    fn forget(&mut self, number: u64, times: u64) {
-        if let Some((_, lookups)) = self.known.get_mut(&number) {
-            *lookups = lookups.saturating_sub(times);
-            if *lookups == 0 && number != INodeNo::ROOT.0 {
-                self.known.remove(&number);
-            }
-        }
-    }
-}
 
 /// A name in a directory; `.` and `..` have no node.
 struct Named {
@@ -137,16 +89,9 @@ fn ttl_of(facts: &Facts) -> Duration {
 
 impl Files {
     pub(super) fn new(current: Current, reports: Reports) -> Self {
-        let root = Spot {
-            node: Node::Root,
-            path: Vec::new(),
-        };
         Self {
             current,
-            spots: Mutex::new(Spots {
-                known: HashMap::from([(INodeNo::ROOT.0, (Arc::new(root), 1))]),
-                hasher: RandomState::new(),
-            }),
+            spots: Mutex::new(Spots::new()),
             open: Mutex::default(),
             next_handle: AtomicU64::new(1),
             owner: (geteuid().as_raw(), getegid().as_raw()),
@@ -341,26 +286,6 @@ impl OpenDirectory {
     fn give_back(&mut self, named: Named) {
         self.given -= 1;
         self.pending = Some(named).filter(|named| named.node.is_some());
-    }
-}
-
-/// What the number of a node follows from: its path. That of a link to the newest
-/// snapshot goes on with where it points, so that it is another link once that is
-/// another snapshot, and the kernel may keep what it read of this one.
-fn path_of(directory: &[u8], name: &[u8], node: &Node, shown: &Shown) -> Vec<u8> {
-    let path = below(directory, name);
-    match node {
-        Node::Latest(_) => below(&path, &node.target(shown).unwrap_or_default()),
-        _ => path,
-    }
-}
-
-/// The path of what is called so in a directory.
-fn below(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() {
-        name.to_vec()
-    } else {
-        [directory, name].join(&b'/')
     }
 }
 
