@@ -22,6 +22,7 @@
 //! | 7 | [`commit`], [`manifest`] |
 //! | 8 | [`node`], [`places`], [`page`], [`path`], [`contents`] |
 //! | 11 | [`limits`] |
+//! | 16 | [`protocol`] |
 #![forbid(unsafe_code)]
 // Each decoder's one error is that its bytes are not laid out as its section of
 // the SPEC says; repeating that on every function would hide what differs.
@@ -53,6 +54,7 @@ pub mod path;
 pub mod places;
 #[doc(hidden)]
 pub mod planted;
+pub mod protocol;
 pub mod rights;
 pub mod seal;
 pub mod secret;

@@ -60,3 +60,13 @@ pub const CONTENTS_SECTIONS_MAX: usize = 1 << 20;
 pub const CONTENTS_NAME_PARTS_MAX: usize = 3;
 /// One part of a section's name, bytes.
 pub const CONTENTS_NAME_PART_BYTES_MAX: usize = 1_024;
+/// The greatest number of a log entry: names have 12 digits (SPEC 3.1).
+pub const LOG_NUMBER_MAX: u64 = 999_999_999_999;
+/// Bytes of an object in one answer of a server.
+pub const SERVED_READ_BYTES_MAX: u32 = 8 << 20;
+/// Items of one page of a listing.
+pub const SERVED_ITEMS_MAX: usize = 1_024;
+/// The name of something that is no object, in a listing of a server, bytes.
+pub const SERVED_PATH_BYTES_MAX: usize = 4_096;
+/// What a server says of a failure, bytes.
+pub const SERVED_MESSAGE_BYTES_MAX: usize = 1_024;

@@ -23,6 +23,7 @@ use indelible_format::pack::{self, PackHeader};
 use indelible_format::page::{self, Page, TreeEntry};
 use indelible_format::path::EntryPath;
 use indelible_format::places;
+use indelible_format::protocol::{Answer, Request, frame_len};
 use indelible_format::slot::PassphraseSlot;
 use indelible_format::wire::{Builder, Cursor, LayoutError};
 
@@ -36,7 +37,7 @@ pub(crate) type Codec = fn(&[u8]) -> Option<Vec<u8>>;
 pub(crate) const OWN: PackId = PackId([0; 32]);
 
 /// All codecs by their names.
-pub(crate) const CODECS: [(&str, Codec); 27] = [
+pub(crate) const CODECS: [(&str, Codec); 29] = [
     ("log-entry", log_entry),
     ("genesis-body", |bytes| {
         Some(Genesis::decode(bytes).ok()?.encode())
@@ -98,7 +99,23 @@ pub(crate) const CODECS: [(&str, Codec); 27] = [
         let places = places::decode(Cursor::new(bytes), 0, &OWN).ok()?;
         Some(places::encode(&places, &OWN))
     }),
+    ("request", |bytes| {
+        let (number, request) = Request::decode(bytes).ok()?;
+        Some(behind_length(request.frame(number)))
+    }),
+    ("answer", |bytes| {
+        let (number, answer) = Answer::decode(bytes).ok()?;
+        Some(behind_length(answer.frame(number)))
+    }),
 ];
+
+/// A frame without its length, which must be right.
+fn behind_length(mut frame: Vec<u8>) -> Vec<u8> {
+    let message = frame.split_off(4);
+    let len = frame_len(frame.try_into().expect("four bytes"));
+    assert_eq!(len, Ok(message.len()));
+    message
+}
 
 /// The codec of this name.
 pub(crate) fn codec(name: &str) -> Codec {

@@ -7,6 +7,7 @@ mod keys;
 mod log;
 mod packs;
 mod primitives;
+mod protocol;
 mod trees;
 
 use std::collections::BTreeMap;
@@ -112,6 +113,9 @@ pub(crate) fn run(vector: &Vector) -> Result<Found, Refused> {
         "contents" => trees::contents,
         "commit-body" => trees::commit_body,
         "reach" => trees::reach,
+        "frame-length" => protocol::frame_length,
+        "request" => protocol::request,
+        "answer" => protocol::answer,
         other => panic!("{}: there is no decoder {other}", vector.name),
     };
     decode(vector)

@@ -30,6 +30,8 @@ mod pages;
 #[rustfmt::skip]
 mod primitives;
 #[rustfmt::skip]
+mod protocol;
+#[rustfmt::skip]
 mod slots;
 #[rustfmt::skip]
 mod trees;
@@ -53,6 +55,7 @@ pub(crate) fn all() -> Vec<Vector> {
         packs::make,
         pages::make,
         primitives::make,
+        protocol::make,
         slots::make,
         trees::make,
     ];
