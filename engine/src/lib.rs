@@ -14,6 +14,7 @@
 //! | nouns of the repository | [`log`], [`keys`], [`pack`], [`tree`] |
 //! | what is kept of a log, and by a client | [`pin`], [`state`] |
 //! | which chunks a writer has | [`index`] |
+//! | a store for others | [`serve`] |
 //! | cutting | [`chunker`], [`past`] |
 //! | reading | [`read`] |
 //! | a repository, opened | [`repository`] |
@@ -39,6 +40,7 @@ pub mod read;
 mod recent;
 pub mod repository;
 pub mod restore;
+pub mod serve;
 pub mod snapshot;
 pub mod source;
 pub mod sql;

@@ -301,7 +301,7 @@ where
 /// reading it again. With junk ahead, which was judged already, or with leaves
 /// that are remembered ahead, it stays as it was: the next append then meets its
 /// own entry, and reads the log.
-fn with_entry(mut history: History, number: u64, bytes: &[u8]) -> History {
+pub(crate) fn with_entry(mut history: History, number: u64, bytes: &[u8]) -> History {
     let ahead = history.size() > number || history.problems.iter().any(|it| it.first() >= number);
     if !ahead && let Ok(entry) = history.authority.admit(number, bytes) {
         history.leaves.push(entry.leaf());
@@ -311,7 +311,7 @@ fn with_entry(mut history: History, number: u64, bytes: &[u8]) -> History {
     history
 }
 
-fn leaf_before(history: &History, number: u64) -> LogHash {
+pub(crate) fn leaf_before(history: &History, number: u64) -> LogHash {
     let before = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
     before
         .and_then(|n| history.leaves.get(n).copied())

@@ -41,14 +41,17 @@ pub mod faulty;
 mod key;
 pub mod local;
 pub mod memory;
+mod remote;
 #[cfg(feature = "s3")]
 pub mod s3;
+pub(crate) mod wire;
 
 pub use error::{Action, Answer, ErrorClass, StoreError, Unfit};
 pub use faulty::FaultyStore;
 pub use key::{Area, LOG_NUMBER_MAX, ObjectKey};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
+pub use remote::RemoteStore;
 #[cfg(feature = "s3")]
 pub use s3::S3Store;
 

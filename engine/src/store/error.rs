@@ -146,6 +146,30 @@ pub enum StoreError {
         /// Where the store is.
         location: String,
     },
+    /// The store does not take the object, whoever asks again.
+    #[error("{key} is refused")]
+    Refused {
+        /// Which object.
+        key: ObjectKey,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// What this account may store is used up.
+    #[error("the account may store {limit_bytes} bytes, and that is used up")]
+    OverQuota {
+        /// The most that it may store, in bytes.
+        limit_bytes: u64,
+    },
+    /// A server says that it failed.
+    #[error("{location} answers: {message}")]
+    Served {
+        /// Where the server is.
+        location: String,
+        /// What kind of failure it says that it is.
+        class: ErrorClass,
+        /// In its words: untrusted, and without control characters.
+        message: String,
+    },
     /// The store gave no answer.
     #[error("{location} cannot be reached")]
     Unreachable {
@@ -289,11 +313,14 @@ impl StoreError {
             }
             Self::LogFull { .. }
             | Self::Permanent { .. }
+            | Self::Refused { .. }
             | Self::WouldShorten { .. }
             | Self::Locked { .. } => ErrorClass::Refused,
             Self::Unfit { .. } | Self::LocksUnsupported { .. } => ErrorClass::Unsupported,
             Self::ClockSkew { .. } => ErrorClass::Other,
             Self::Answered { source, .. } => source.class(),
+            Self::OverQuota { .. } => ErrorClass::NoSpace,
+            Self::Served { class, .. } => *class,
             Self::Doubtful { .. } => ErrorClass::Doubtful,
             // How a filesystem says that it can't sync directories.
             Self::Io {

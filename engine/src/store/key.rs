@@ -9,9 +9,7 @@
 use std::fmt;
 
 use indelible_format::ids::{PackId, RecordId};
-
-/// The greatest number of a log entry: names have 12 digits (SPEC 3.1).
-pub const LOG_NUMBER_MAX: u64 = 999_999_999_999;
+pub use indelible_format::limits::LOG_NUMBER_MAX;
 
 /// Digits in the name of a log entry.
 const LOG_DIGITS: usize = 12;

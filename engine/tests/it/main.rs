@@ -22,6 +22,7 @@ mod restore;
 mod revocation;
 mod rights;
 mod round_trips;
+mod serve;
 mod source;
 mod sql;
 mod state;

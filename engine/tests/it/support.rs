@@ -88,8 +88,7 @@ impl Fixture {
             entropy: Arc::new(SeededEntropy::new(seed)),
         };
         let store = MemoryStore::new();
-        let new = NewRepository::prepare(&env, PASSPHRASE, Cost::CHEAPEST, chunker)
-            .expect("the parameters are within the format's limits");
+        let new = new_repository(&env, chunker);
         new.create(&store).expect("the store is empty");
         Self {
             store,
@@ -152,6 +151,12 @@ impl Fixture {
     pub(crate) fn verify(&self, level: Level) -> Report {
         verify_with(&self.open(), level)
     }
+}
+
+/// A repository that is not created yet, which the fixtures' passphrase opens.
+pub(crate) fn new_repository(env: &Env, chunker: ChunkerParameters) -> NewRepository {
+    NewRepository::prepare(env, PASSPHRASE, Cost::CHEAPEST, chunker)
+        .expect("the parameters are within the format's limits")
 }
 
 /// Verifies at any level, everything that it has.

@@ -1,0 +1,285 @@
+//! What a client of a server may create: objects that are what their names say, and
+//! entries of the log that count (SPEC 16.5).
+//!
+//! Why it is safe: the guard is a store itself, so who serves it can't go past it. An
+//! entry is judged by [`Authority`] on the log as the store has it at that moment; if
+//! another connection is faster, the store's exclusive creation decides, and the log is
+//! read again. A name that is taken is left to the store, which compares.
+
+use std::sync::{Mutex, PoisonError};
+
+use indelible_format::authority::{Authority, GenesisError, Void};
+use indelible_format::history::History;
+use indelible_format::ids::{PackId, RecordId};
+use indelible_format::limits::{COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, LEAF_BYTES_MAX, PACK_BYTES_MAX};
+use indelible_format::rights::Kind;
+
+use super::Quota;
+use crate::log::{self, LogError, Signed};
+use crate::store::{
+    AppendStore, Area, Capabilities, Listed, ObjectKey, PutOutcome, ReadStore, StoreError, Version,
+    VersionId,
+};
+
+/// Why a guard refuses an object.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A pack or a commit record under another's name.
+    #[error("its bytes have another hash")]
+    OtherHash,
+    /// No such object has so many bytes.
+    #[error("it has {actual} bytes, and may have {limit}")]
+    TooLong {
+        /// Its bytes.
+        actual: usize,
+        /// The most that are allowed.
+        limit: usize,
+    },
+    /// What is put as the copy of the first entry is none.
+    #[error("it is no copy of the first log entry")]
+    NoCopy,
+    /// A first entry that begins no repository.
+    #[error("it begins no repository")]
+    Genesis(#[source] GenesisError),
+    /// A first entry where there is a log.
+    #[error("there are log entries already")]
+    LogThere,
+    /// An entry where there is no log that can be read.
+    #[error("there is no log that it could stand in")]
+    NoLog(#[source] Box<LogError>),
+    /// An entry at another number than the next.
+    #[error("the next log entry is {next}")]
+    NotNext {
+        /// Where writers append.
+        next: u64,
+    },
+    /// An entry that would have no effect.
+    #[error("it would have no effect")]
+    Void(#[source] Void),
+    /// An entry that was signed for another log.
+    #[error("it states another log than this one")]
+    OtherLog,
+    /// The log must be understood by who judges what is added.
+    #[error("entry {number} ({kind}) must be understood first, and this release does not know it")]
+    NewerRelease {
+        /// The critical entry.
+        number: u64,
+        /// Its kind.
+        kind: Kind,
+    },
+}
+
+/// A store in front of a store, for one client.
+pub struct Guard<'a> {
+    store: &'a dyn AppendStore,
+    quota: Option<Quota>,
+    /// The log as it was last seen.
+    log: Mutex<Option<History>>,
+}
+
+impl<'a> Guard<'a> {
+    /// Stands in front of a store.
+    pub fn new(store: &'a dyn AppendStore, quota: Option<Quota>) -> Self {
+        Self {
+            store,
+            quota,
+            log: Mutex::new(None),
+        }
+    }
+
+    /// Whether something has the name.
+    fn is_taken(&self, key: &ObjectKey) -> Result<bool, StoreError> {
+        match self.store.size(key) {
+            Ok(_) | Err(StoreError::NotRegular { .. }) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates an object that may be created, within the quota.
+    fn create(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
+        let Some(quota) = &self.quota else {
+            return self.store.put_new(key, bytes);
+        };
+        quota.charge(bytes.len() as u64)?;
+        let outcome = self.store.put_new(key, bytes);
+        match outcome {
+            Ok(PutOutcome::Created | PutOutcome::Indeterminate { .. }) => {}
+            Ok(PutOutcome::AlreadySame | PutOutcome::Conflict) | Err(_) => {
+                quota.refund(bytes.len() as u64)?;
+            }
+        }
+        outcome
+    }
+
+    fn put_entry(&self, number: u64, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
+        // Held until it is created, so that what was judged is still so.
+        let mut seen = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = ObjectKey::Log(number);
+        let refused = |refusal: Refusal| refused(&key, refusal);
+        if number == 0 {
+            self.check_first(bytes)?;
+            return self.create(&key, bytes);
+        }
+        let history = self.current(seen.take(), &key)?;
+        let history = seen.insert(history);
+        if let Some((number, kind)) = history.authority.stop() {
+            return Err(refused(Refusal::NewerRelease { number, kind }));
+        }
+        if number != history.next {
+            let next = history.next;
+            return Err(refused(Refusal::NotNext { next }));
+        }
+        let judged = history.authority.clone().admit(number, bytes);
+        let entry = judged.map_err(|void| refused(Refusal::Void(void)))?;
+        let header = entry.header();
+        if header.previous != log::leaf_before(history, number)
+            || Some(header.root) != history.root_at(number)
+        {
+            return Err(refused(Refusal::OtherLog));
+        }
+        let outcome = self.create(&key, bytes)?;
+        let history = seen.take().expect("it was put there");
+        *seen = Some(if matches!(outcome, PutOutcome::Created) {
+            log::with_entry(history, number, bytes)
+        } else {
+            history
+        });
+        Ok(outcome)
+    }
+
+    fn check_first(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let refused = |refusal| refused(&ObjectKey::Log(0), refusal);
+        Authority::begin(bytes).map_err(|error| refused(Refusal::Genesis(error)))?;
+        let mut others = false;
+        self.store.list(Area::Log, &mut |listed| {
+            others |= matches!(listed, Listed::Object { .. });
+        })?;
+        if others {
+            return Err(refused(Refusal::LogThere));
+        }
+        Ok(())
+    }
+
+    /// The log as it stands: what was seen, if nothing stands behind it.
+    fn current(&self, seen: Option<History>, key: &ObjectKey) -> Result<History, StoreError> {
+        let (known, signed) = match seen {
+            Some(history) if !self.is_taken(&ObjectKey::Log(history.next))? => return Ok(history),
+            Some(history) => {
+                let signed = Signed::of(&history);
+                (history.leaves, signed)
+            }
+            None => (Vec::new(), Signed::default()),
+        };
+        log::read(self.store, &known, &signed).map_err(|error| match error {
+            LogError::Store(error) => error,
+            other => refused(key, Refusal::NoLog(Box::new(other))),
+        })
+    }
+
+    fn check_copy(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let first = self
+            .store
+            .read_oldest(&ObjectKey::Log(0), LEAF_BYTES_MAX as u64);
+        match first {
+            Ok(first) if first == bytes => Ok(()),
+            Ok(_) | Err(StoreError::NotFound { .. }) => {
+                Err(refused(&ObjectKey::Repository, Refusal::NoCopy))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn refused(key: &ObjectKey, refusal: Refusal) -> StoreError {
+    StoreError::Refused {
+        key: *key,
+        source: Box::new(refusal),
+    }
+}
+
+/// Refuses what is longer than objects of its kind are, or has another name.
+fn check_bytes(key: &ObjectKey, bytes: &[u8]) -> Result<(), StoreError> {
+    let (limit, named) = match key {
+        ObjectKey::Repository | ObjectKey::Log(_) => (ENTRY_BYTES_MAX, true),
+        ObjectKey::Record(id) => (COMMIT_BYTES_MAX, RecordId::of(bytes) == *id),
+        ObjectKey::Pack(id) => (PACK_BYTES_MAX, PackId::of(bytes) == *id),
+    };
+    if bytes.len() > limit {
+        let actual = bytes.len();
+        return Err(refused(key, Refusal::TooLong { actual, limit }));
+    }
+    if !named {
+        return Err(refused(key, Refusal::OtherHash));
+    }
+    Ok(())
+}
+
+impl ReadStore for Guard<'_> {
+    fn read(&self, key: &ObjectKey, size_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
+        self.store.read(key, size_bytes_max)
+    }
+
+    fn read_range(
+        &self,
+        key: &ObjectKey,
+        offset: u64,
+        len_bytes: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        self.store.read_range(key, offset, len_bytes)
+    }
+
+    fn read_prefix(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
+        self.store.read_prefix(key, len_bytes_max)
+    }
+
+    fn size(&self, key: &ObjectKey) -> Result<u64, StoreError> {
+        self.store.size(key)
+    }
+
+    fn list(&self, area: Area, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+        self.store.list(area, each)
+    }
+
+    fn versions(&self, key: &ObjectKey) -> Result<Vec<Version>, StoreError> {
+        self.store.versions(key)
+    }
+
+    fn read_version(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        len_bytes_max: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        self.store.read_version(key, version, len_bytes_max)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn location(&self) -> String {
+        self.store.location()
+    }
+}
+
+impl AppendStore for Guard<'_> {
+    fn put_new(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
+        // Nothing can be created there. What is asked is whether it is the same.
+        if self.is_taken(key)? {
+            return self.store.put_new(key, bytes);
+        }
+        check_bytes(key, bytes)?;
+        match *key {
+            ObjectKey::Log(number) => return self.put_entry(number, bytes),
+            ObjectKey::Repository => self.check_copy(bytes)?,
+            ObjectKey::Record(_) | ObjectKey::Pack(_) => {}
+        }
+        self.create(key, bytes)
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        self.store.prepare()
+    }
+}
