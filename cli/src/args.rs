@@ -1,6 +1,7 @@
 //! What can be typed. What it means is decided by the commands.
 
 mod look;
+mod serve;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use look::{Cat, Diff, Find, Ls, Mount};
+pub(crate) use serve::Serve;
 
 /// Immutable, deduplicating, encrypted backups of SQL database dumps.
 ///
@@ -39,7 +41,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// Where the repository is: a directory, or `s3://bucket/prefix`.
+    /// Where the repository is: a directory, `ssh://USER@HOST/PATH`, or
+    /// `s3://bucket/prefix`.
     #[arg(
         long,
         short = 'r',
@@ -109,6 +112,7 @@ pub(crate) enum Command {
     Log(Log),
     Mirror(Mirror),
     Checkpoint(Checkpoint),
+    Serve(Serve),
     Demo(Demo),
     /// Print a completion script for a shell.
     Completions {

@@ -117,6 +117,10 @@ fn from_store(error: &dyn Error, store: &StoreError) -> Failure {
             Exit::Failed,
             "free some space and run the command again; nothing was lost",
         ),
+        ErrorClass::Refused => (
+            Exit::Failed,
+            "the store takes no such object, now or later; nothing was committed",
+        ),
         ErrorClass::ReadOnly => (
             Exit::Failed,
             "the repository is on a read-only file system: remount it, or write elsewhere",

@@ -15,6 +15,7 @@ mod output;
 mod place;
 mod progress;
 mod replace;
+mod ssh;
 mod stdin;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Verify(args) => commands::verify::run(context, &args),
         Command::Log(args) => commands::log::run(context, &args),
         Command::Mirror(args) => commands::mirror::run(context, &args),
+        Command::Serve(args) => commands::serve::run(context, &args),
         Command::Checkpoint(args) => commands::checkpoint::run(context, &args),
         Command::Demo(args) => commands::demo::run(context, &args),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),

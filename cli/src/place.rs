@@ -1,4 +1,5 @@
-//! Where a repository is, as people name it: a directory, or a bucket in S3.
+//! Where a repository is, as people name it: a directory, one behind
+//! ssh, or a bucket in S3.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use indelible_engine::store::s3::S3Address;
 use indelible_engine::store::{AppendStore, LocalStore};
 
 use crate::failure::Failure;
+use crate::ssh::SshPlace;
 
 /// Where objects lie. Nothing that a command does can overwrite or delete.
 pub(crate) type Store = dyn AppendStore;
@@ -19,6 +21,7 @@ pub(crate) type Store = dyn AppendStore;
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Directory(PathBuf),
+    Ssh(SshPlace),
     #[cfg(feature = "s3")]
     S3(S3Address),
 }
@@ -27,6 +30,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => path.display().fmt(f),
+            Self::Ssh(place) => place.fmt(f),
             #[cfg(feature = "s3")]
             Self::S3(address) => address.fmt(f),
         }
@@ -40,6 +44,7 @@ impl Place {
             None => std::path::absolute(Path::new(text))
                 .map(Self::Directory)
                 .map_err(|error| Failure::io(format!("find {text}"), &error)),
+            Some("ssh") => SshPlace::parse(text).map(Self::Ssh),
             #[cfg(feature = "s3")]
             Some("s3") => Ok(Self::S3(
                 text.parse().map_err(|error| s3::no_address(&error))?,
@@ -47,7 +52,7 @@ impl Place {
             Some(scheme) => Err(Failure::usage(format!(
                 "this release can't reach {scheme} repositories"
             ))
-            .hint("name a directory, or s3://bucket/prefix")),
+            .hint("name a directory, ssh://user@host/path, or s3://bucket/prefix")),
         }
     }
 
@@ -66,6 +71,7 @@ impl Place {
     pub(crate) fn open(&self, env: &Env) -> Result<Arc<Store>, Failure> {
         match self {
             Self::Directory(path) => Ok(Arc::new(LocalStore::open(path, env.entropy.clone())?)),
+            Self::Ssh(place) => Ok(Arc::new(place.connect()?)),
             #[cfg(feature = "s3")]
             Self::S3(address) => Ok(Arc::new(s3::open(address, env)?)),
         }
@@ -75,6 +81,7 @@ impl Place {
     pub(crate) fn create(&self, env: &Env) -> Result<Arc<Store>, Failure> {
         match self {
             Self::Directory(path) => Ok(Arc::new(LocalStore::create(path, env.entropy.clone())?)),
+            Self::Ssh(_) => self.open(env),
             #[cfg(feature = "s3")]
             Self::S3(_) => self.open(env),
         }

@@ -9,6 +9,7 @@ mod pipeline;
 mod postgres;
 mod readme;
 mod security;
+mod ssh;
 mod support;
 mod transcripts;
 mod verify;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Ran, World, end_of};
+use super::{Ran, Run, World, end_of};
 
 /// How long anything may take that takes moments.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -55,10 +55,14 @@ pub(crate) struct Mounted {
 impl Mounted {
     /// Mounts the repository of a world.
     pub(crate) fn new(world: &World, options: &[&str]) -> Self {
+        Self::of(world, world.indelible(["--json", "mount"]).args(options))
+    }
+
+    /// Mounts what a run of `--json mount` says that lacks the directory.
+    pub(crate) fn of(world: &World, run: Run) -> Self {
         let dir = world.path("mnt");
         fs::create_dir_all(&dir).expect("the directory can be made");
-        let run = world.indelible(["--json", "mount"]).arg(&dir);
-        let mut process = run.args(options).start();
+        let mut process = run.arg(&dir).start();
         // It says so when it is there.
         let mut said = String::new();
         let stdout = process.stdout.take().expect("it was piped");
