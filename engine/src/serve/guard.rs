@@ -9,6 +9,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use indelible_format::authority::{Authority, GenesisError, Void};
+use indelible_format::entry::Header;
 use indelible_format::history::History;
 use indelible_format::ids::{PackId, RecordId};
 use indelible_format::limits::{COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, LEAF_BYTES_MAX, PACK_BYTES_MAX};
@@ -133,10 +134,7 @@ impl<'a> Guard<'a> {
         }
         let judged = history.authority.clone().admit(number, bytes);
         let entry = judged.map_err(|void| refused(Refusal::Void(void)))?;
-        let header = entry.header();
-        if header.previous != log::leaf_before(history, number)
-            || Some(header.root) != history.root_at(number)
-        {
+        if !continues(history, entry.header()) {
             return Err(refused(Refusal::OtherLog));
         }
         let outcome = self.create(&key, bytes)?;
@@ -190,6 +188,18 @@ impl<'a> Guard<'a> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether an entry states the log that it is to stand in.
+///
+/// What stood where there is no valid entry now, its writer may remember and the server
+/// can't know. Damage must not stop writers, so there readers alone compare.
+fn continues(history: &History, header: &Header) -> bool {
+    let number = header.number;
+    let leaf = header.previous == log::leaf_before(history, number)
+        || !history.entries.contains_key(&(number - 1));
+    let root = Some(header.root) == history.root_at(number) || !history.problems.is_empty();
+    leaf && root
 }
 
 fn refused(key: &ObjectKey, refusal: Refusal) -> StoreError {

@@ -18,7 +18,9 @@ use indelible_engine::store::{
 };
 use indelible_format::protocol::{Answer, Request};
 
-use crate::support::{CHUNKER, Fixture, listed, new_repository, restore_stream, rows, take_stream};
+use crate::support::{
+    CHUNKER, Client, Fixture, listed, new_repository, restore_stream, rows, take_stream,
+};
 
 /// The client's ends of two pipes to a thread that serves.
 fn serving<F>(serve: F) -> (PipeReader, PipeWriter)
@@ -266,6 +268,32 @@ fn clients_share_a_served_repository() {
     let repository = Repository::open(&remote, None, &fixture.recovery, env).expect("it opens");
     assert_eq!(listed(&repository), numbers);
     for number in numbers {
+        restore_stream(&repository, number).expect("it restores");
+    }
+}
+
+/// Damage of what the server holds does not stop a writer that remembers it whole.
+///
+/// Method: flip a bit in each of the last two entries, and take two snapshots with the
+/// client's memory; both are committed where the client remembers the end.
+#[test]
+fn damaged_entries_stop_no_writer() {
+    let fixture = Fixture::new(502);
+    let client = Client::new();
+    let mut repository = fixture.open_with(&client.state);
+    for n in 0..3 {
+        take_stream(&mut repository, "shop", &rows(n..n + 90)).expect("it is committed");
+    }
+    let store = Arc::new(fixture.store.clone());
+    store.flip(&ObjectKey::Log(2), 100, 1);
+    store.flip(&ObjectKey::Log(3), 100, 1);
+    let remote = connect(guarded(&store, None)).expect("the server welcomes");
+    let (state, key) = (Some(&client.state), &fixture.recovery);
+    let opened = Repository::open(&remote, state, key, fixture.env.clone());
+    let mut repository = opened.expect("it opens");
+    for number in [4, 5] {
+        let taken = take_stream(&mut repository, "shop", &rows(number..number + 90));
+        assert_eq!(taken.expect("it is committed").number, number);
         restore_stream(&repository, number).expect("it restores");
     }
 }

@@ -49,11 +49,11 @@ fn init_twice() {
 
 /// Places that this release can't reach are usage errors, not missing files.
 ///
-/// Method: list over ssh and on a disc image.
+/// Method: list on a disc image and in a store that nobody knows.
 #[test]
 fn unknown_schemes() {
     let world = World::empty();
-    for place in ["ssh://user@host/path", "image:disc"] {
+    for place in ["sftp://user@host/path", "image:disc"] {
         let scheme = place.split(':').next().unwrap();
         world
             .indelible(["list", "--repo", place])

@@ -42,6 +42,7 @@ Commands:
   log          Look at the log
   mirror       Copy what another place lacks of the repository. Takes no key
   checkpoint   Print the signed size and root of the log, to be kept elsewhere
+  serve        Serve a repository to a host that may add to it, and nothing else
   demo         See it work on a sample database, from init to restore
   completions  Print a completion script for a shell
   version      Print the version
@@ -52,8 +53,8 @@ Options:
   -V, --version  Print version
 
 Common options:
-  -r, --repo <PLACE>                  Where the repository is: a directory, or `s3://bucket/prefix`
-                                      [env: INDELIBLE_REPO=]
+  -r, --repo <PLACE>                  Where the repository is: a directory, `ssh://USER@HOST/PATH`,
+                                      or `s3://bucket/prefix` [env: INDELIBLE_REPO=]
   -k, --key-file <FILE>               Open the repository with this key file. It beats a passphrase
                                       [env: INDELIBLE_KEY_FILE=]
       --passphrase-file <FILE>        Read the passphrase from the first line of this file [env:
