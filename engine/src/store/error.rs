@@ -97,7 +97,7 @@ pub enum StoreError {
         /// The name within the store, or the place of the store.
         path: String,
         /// What the store answered.
-        source: Answer,
+        source: Box<Answer>,
     },
     /// There is no bucket of that name.
     #[error("there is no bucket at {location}")]

@@ -98,6 +98,9 @@ impl S3Store {
         settings: &S3Settings,
         options: S3Options,
     ) -> Result<Self, S3SettingsError> {
+        if options.lock.is_some_and(|lock| !lock.is_sound()) {
+            return Err(S3SettingsError::LockSpan);
+        }
         let key = settings.access_key_id.as_str();
         let secret = settings.secret_access_key.as_str();
         let credentials = match &settings.session_token {

@@ -305,7 +305,7 @@ impl Client {
                 _ => StoreError::Answered {
                     action: fetch.action,
                     path,
-                    source: answer,
+                    source: Box::new(answer),
                 },
             },
         }

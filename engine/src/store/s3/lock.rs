@@ -48,6 +48,17 @@ pub struct ObjectLock {
     pub span_ms: u64,
 }
 
+impl ObjectLock {
+    /// A second, the unit of S3.
+    const SPAN_MS_MIN: u64 = 1_000;
+    /// A hundred years, as Amazon has it. Nobody could undo what is longer.
+    const SPAN_MS_MAX: u64 = 36_500 * 86_400_000;
+
+    pub(super) fn is_sound(&self) -> bool {
+        (Self::SPAN_MS_MIN..=Self::SPAN_MS_MAX).contains(&self.span_ms)
+    }
+}
+
 /// The lock of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Retention {
@@ -56,6 +67,12 @@ pub(super) struct Retention {
 }
 
 impl S3Store {
+    pub(super) fn locks_unsupported(&self) -> StoreError {
+        StoreError::LocksUnsupported {
+            location: self.client.location.clone(),
+        }
+    }
+
     /// The lock of a version, if it has one.
     pub(super) fn retention(
         &self,
@@ -84,10 +101,7 @@ impl S3Store {
         version: &VersionId,
         until_ms: u64,
     ) -> Result<(), StoreError> {
-        let unsupported = || StoreError::LocksUnsupported {
-            location: self.client.location.clone(),
-        };
-        let lock = self.lock.ok_or_else(unsupported)?;
+        let lock = self.lock.ok_or_else(|| self.locks_unsupported())?;
         // S3 counts in seconds.
         let until_ms = until_ms.div_ceil(1_000).saturating_mul(1_000);
         let held = self.retention(key, version)?;
@@ -104,7 +118,7 @@ impl S3Store {
             };
         }
         let mode = held.map_or(lock.mode, |held| held.mode);
-        let until = lock_date(until_ms).ok_or_else(unsupported)?;
+        let until = lock_date(until_ms).ok_or_else(|| self.locks_unsupported())?;
         let body = format!(
             "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>{}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>",
             mode.name()

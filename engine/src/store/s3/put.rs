@@ -39,30 +39,25 @@ enum Tried {
 }
 
 impl S3Store {
-    fn creation<'a>(&self, key: &ObjectKey, bytes: &'a [u8]) -> Request<'a> {
+    /// The request that creates an object, with its lock. The store's clock counts.
+    fn creation<'a>(&self, key: &ObjectKey, bytes: &'a [u8]) -> Result<Request<'a>, StoreError> {
         let request = Request::put(self.path_of(key), bytes).header("if-none-match", "*");
-        self.locked_at_creation(request)
-    }
-
-    /// The headers that lock what is created. The store's clock counts.
-    fn locked_at_creation<'a>(&self, request: Request<'a>) -> Request<'a> {
         let Some(lock) = self.lock else {
-            return request;
+            return Ok(request);
         };
         let until_ms = self.client.store_now_ms().saturating_add(lock.span_ms);
-        let until = lock_date(until_ms).unwrap_or_else(|| "9999-12-31T00:00:00Z".to_owned());
-        request
+        let until = lock_date(until_ms).ok_or_else(|| self.locks_unsupported())?;
+        Ok(request
             .header("x-amz-object-lock-mode", lock.mode.name())
-            .header("x-amz-object-lock-retain-until-date", until)
+            .header("x-amz-object-lock-retain-until-date", until))
     }
 
     /// Sends the object until there is a clear answer, or no try is left.
-    fn try_to_create(&self, key: &ObjectKey, bytes: &[u8]) -> Tried {
+    fn try_to_create(&self, key: &ObjectKey, request: &Request<'_>) -> Tried {
         let fetch = Fetch::new(Action::Write, key);
-        let request = self.creation(key, bytes);
         let (mut tries, mut unclear) = (self.client.tries(), None);
         loop {
-            let (fault, may_be_done) = match self.client.send(&request) {
+            let (fault, may_be_done) = match self.client.send(request) {
                 Ok(reply) => match reply.status() {
                     200..=299 => {
                         let version = reply.header("x-amz-version-id").map(str::to_owned);
@@ -169,7 +164,7 @@ impl AppendStore for S3Store {
             return Err(StoreError::LogFull { number });
         }
         self.learn_time()?;
-        let tried = self.try_to_create(key, bytes);
+        let tried = self.try_to_create(key, &self.creation(key, bytes)?);
         self.settle(key, bytes, tried)
     }
 

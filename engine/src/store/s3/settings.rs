@@ -108,6 +108,9 @@ pub enum S3SettingsError {
         /// Where they come from.
         from: String,
     },
+    /// The lock is no lock, or one that nobody could ever undo.
+    #[error("a lock lasts a second at least, and a hundred years at most")]
+    LockSpan,
     /// Bucket and endpoint don't make a host.
     #[error(
         "bucket `{bucket}` can't stand in a name of a host: add path-style=true to the address"

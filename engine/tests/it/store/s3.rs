@@ -3,6 +3,7 @@
 mod bucket;
 mod hidden;
 mod server;
+mod settings;
 mod truthful;
 
 use std::sync::Arc;
@@ -81,15 +82,19 @@ fn open(
         endpoint: None,
         authorities: None,
     };
-    let options = S3Options {
+    let address = address.parse().expect("an address");
+    S3Store::open(&address, &settings, options(clock, lock, patience))
+        .expect("the settings are sound")
+}
+
+fn options(clock: &Arc<ManualClock>, lock: Option<ObjectLock>, patience: Patience) -> S3Options {
+    S3Options {
         lock,
         patience,
         clock: Arc::clone(clock) as _,
         entropy: Arc::new(SeededEntropy::new(7)),
         pause: Arc::clone(clock) as _,
-    };
-    let address = address.parse().expect("an address");
-    S3Store::open(&address, &settings, options).expect("the settings are sound")
+    }
 }
 
 impl Subject for Stage {

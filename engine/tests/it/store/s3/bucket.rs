@@ -84,6 +84,8 @@ pub(super) struct Bucket {
     /// Whether ranges are answered as such.
     pub(super) ranges: bool,
     pub(super) page_max: usize,
+    /// Whether lists say everything twice.
+    pub(super) repeats: bool,
     pub(super) clock: Arc<ManualClock>,
 }
 
@@ -97,6 +99,7 @@ impl Bucket {
             conditional: true,
             ranges: true,
             page_max: 3,
+            repeats: false,
             clock,
         }
     }
@@ -289,6 +292,7 @@ impl Bucket {
         if quoted {
             body += "<EncodingType>url</EncodingType>";
         }
+        let begin = body.len();
         let (mut listed, mut last) = (0, None);
         'all: for (key, versions) in &self.objects {
             if !key.starts_with(prefix) || key.as_str() < from {
@@ -326,6 +330,9 @@ impl Bucket {
                 listed += 1;
                 last = Some((key.as_str(), version.id.as_str()));
             }
+        }
+        if self.repeats {
+            body.extend_from_within(begin..);
         }
         Response::ok(body + "</ListVersionsResult>")
     }

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use indelible_engine::log::{self, Signed};
 use indelible_engine::store::{
     Action, AppendStore as _, Area, ErrorClass, ExpireStore as _, Listed, ObjectKey,
     ReadStore as _, StoreError,
@@ -11,6 +12,7 @@ use indelible_format::ids::PackId;
 
 use super::server::Fate;
 use super::{LOCK, PATIENCE, PREFIX, SECRET, Stage, open};
+use crate::support::{Fixture, START_UNIX_MS};
 
 const KEY: ObjectKey = ObjectKey::Pack(PackId([0xAB; 32]));
 const BYTES: &[u8] = b"0123456789";
@@ -210,6 +212,30 @@ fn lists_end() {
     );
 }
 
+/// A list that says everything twice changes nothing about a log.
+///
+/// Method: read one with and without that.
+#[test]
+fn repeated_lists_change_no_log() {
+    let fixture = Fixture::new(92);
+    for content in [b"first", b"other", b"third"] {
+        fixture.snapshot_of("shop", content);
+    }
+    let stage = Stage::new(None);
+    stage.server.bucket().page_max = 100;
+    for key in fixture.store.keys() {
+        let bytes = fixture.store.read(&key, 1 << 20).expect("it is there");
+        stage.server.bucket().push(&path(&key), Some(&bytes));
+    }
+    let read = || log::read(&stage.store, &[], &Signed::default()).expect("it can be read");
+    let once = read();
+    stage.server.bucket().repeats = true;
+    let twice = read();
+    assert_eq!(once.leaves.len(), 4);
+    assert_eq!((once.leaves, once.next), (twice.leaves, twice.next));
+    assert!(twice.problems.is_empty());
+}
+
 /// Clocks that are far apart are told before anything is stored; what is less
 /// makes no difference, and locks end by the store's clock.
 ///
@@ -217,7 +243,7 @@ fn lists_end() {
 #[test]
 fn clocks_far_apart_are_refused() {
     let stage = Stage::new(Some(LOCK));
-    let start_ms = crate::support::START_UNIX_MS;
+    let start_ms = START_UNIX_MS;
     let shifted = |by_ms: u64| {
         let clock = std::sync::Arc::new(indelible_engine::env::ManualClock::new(start_ms - by_ms));
         open(&stage.server, &clock, Some(LOCK), PATIENCE)

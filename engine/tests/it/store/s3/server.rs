@@ -1,6 +1,7 @@
 //! A server of S3 in this process, whose answers a test decides.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -232,10 +233,10 @@ impl Shared {
             now.strftime("%a, %d %b %Y %H:%M:%S GMT")
         );
         for (name, value) in &response.headers {
-            head += &format!("{name}: {value}\r\n");
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         if response.status != 204 {
-            head += &format!("content-length: {}\r\n", response.body.len());
+            let _ = write!(head, "content-length: {}\r\n", response.body.len());
         }
         head += "\r\n";
         stream.write_all(head.as_bytes())?;

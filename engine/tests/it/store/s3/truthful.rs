@@ -144,6 +144,27 @@ fn lasting_faults_are_told() {
     );
 }
 
+/// Of a name that is a hash, a try that was held up can still come to stand, behind
+/// a marker, whatever a later answer says.
+///
+/// Method: others lie behind a marker, the first try is held up, the second is told
+/// that the name is taken; then the first arrives.
+#[test]
+fn what_was_held_up_may_still_come() {
+    let stage = Stage::new(None);
+    stage.server.bucket().push(&path(&PACK), Some(RIVALS));
+    stage.server.bucket().push(&path(&PACK), None);
+    let taken = Fate::Refused(412, "PreconditionFailed");
+    creations_meet(&stage, vec![Fate::Late, taken]);
+    let outcome = stage.store.put_new(&PACK, OURS).expect("an answer");
+    assert!(
+        matches!(outcome, PutOutcome::Indeterminate { .. }),
+        "{outcome:?}"
+    );
+    stage.server.deliver_late();
+    assert_eq!(stored(&stage.server, &PACK), [RIVALS, OURS]);
+}
+
 /// What never reached a server created nothing.
 ///
 /// Method: ask a port where nobody listens any more.
