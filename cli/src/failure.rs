@@ -338,8 +338,10 @@ impl From<SnapshotRunError> for Failure {
             SnapshotRunError::Command { source, .. } => from_command(&error, source),
             SnapshotRunError::Interrupted => Self::of(Exit::Interrupted, &error)
                 .hint("nothing was committed; what was stored so far is used by the next run"),
-            SnapshotRunError::Publish(PublishError::Store { source, .. })
-            | SnapshotRunError::ListPacks(source)
+            SnapshotRunError::Publish(PublishError::Store { source, .. }) => {
+                from_store(&error, source)
+            }
+            SnapshotRunError::ListPacks(source)
             | SnapshotRunError::Record(source) => from_store(&error, source),
             SnapshotRunError::Publish(_) | SnapshotRunError::RecordTaken { .. } => {
                 Self::of(Exit::Integrity, &error)

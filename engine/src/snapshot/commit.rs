@@ -150,7 +150,7 @@ fn check_reach<S: AppendStore + ?Sized>(
             Err(error) => {
                 return Err(SnapshotRunError::ReachLost {
                     pack: *pack,
-                    source: Some(error),
+                    source: Some(Box::new(error)),
                 });
             }
         }

@@ -98,7 +98,7 @@ pub enum SnapshotRunError {
         /// The pack.
         pack: PackId,
         /// What the store answered, if it failed.
-        source: Option<StoreError>,
+        source: Option<Box<StoreError>>,
     },
     /// The commit record could not be stored.
     #[error("the commit record could not be stored")]

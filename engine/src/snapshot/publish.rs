@@ -29,7 +29,7 @@ pub enum PublishError {
         /// The pack.
         pack: PackId,
         /// Why.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// The name is taken by other bytes, which must have been put there on
     /// purpose.
@@ -156,7 +156,7 @@ fn put<S: AppendStore + ?Sized>(store: &S, pack: &FinishedPack) -> Result<(), Pu
         Ok(false) => Err(PublishError::Taken { pack: pack.id }),
         Err(source) => Err(PublishError::Store {
             pack: pack.id,
-            source,
+            source: Box::new(source),
         }),
     }
 }
