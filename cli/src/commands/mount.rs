@@ -40,7 +40,7 @@ use reports::Reports;
 /// How often the log is looked at for new snapshots.
 const REFRESH: Duration = Duration::from_secs(2);
 /// How far the kernel reads ahead in a file, KiB.
-const READ_AHEAD_KB: u32 = 4_096;
+const READ_AHEAD_KB: u32 = 1_024;
 /// Threads that answer the kernel. Some of them wait for the store.
 const THREADS: usize = 8;
 

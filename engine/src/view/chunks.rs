@@ -14,7 +14,7 @@ use crate::recent::Recent;
 use crate::store::ReadStore;
 
 /// Decoded chunks that are kept, bytes.
-const BYTES_MAX: usize = 64 << 20;
+const BYTES_MAX: usize = 32 << 20;
 
 /// A chunk's bytes, or why there are none.
 type Outcome = Result<Arc<[u8]>, ReadError>;
