@@ -42,7 +42,7 @@ const REFRESH: Duration = Duration::from_secs(2);
 /// How far the kernel reads ahead in a file, KiB.
 const READ_AHEAD_KB: u32 = 1_024;
 /// Threads that answer the kernel. Some of them wait for the store.
-const THREADS: usize = 8;
+const THREADS: usize = 4;
 
 /// What ends the wait for the next look at the log.
 enum Event {
