@@ -24,5 +24,18 @@ pub mod table;
 pub mod tools;
 pub mod zstd;
 
+use std::process::ExitCode;
+
 pub use dump::{Dump, Edit, Order, ParseEditError, Series, Summary, TableSummary};
 pub use size::{ParseSizeError, parse_size};
+
+/// What a bench ends with; a failure is told with its causes.
+pub fn ended(bench: &str, result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{bench}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

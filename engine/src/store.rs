@@ -38,6 +38,7 @@
 pub mod conformance;
 mod error;
 pub mod faulty;
+mod front;
 mod key;
 pub mod local;
 pub mod memory;
@@ -54,6 +55,8 @@ pub use memory::MemoryStore;
 pub use remote::RemoteStore;
 #[cfg(feature = "s3")]
 pub use s3::S3Store;
+
+pub(crate) use front::hand_on;
 
 use indelible_format::planted::{Bug, planted};
 
@@ -166,6 +169,30 @@ pub trait ReadStore: Send + Sync {
         let oldest = versions.first().ok_or(StoreError::NotFound { key: *key })?;
         self.read_version(key, &oldest.id, len_bytes_max)
     }
+}
+
+/// The versions of an object in a store that keeps one.
+fn only_version<S: ReadStore + ?Sized>(
+    store: &S,
+    key: &ObjectKey,
+) -> Result<Vec<Version>, StoreError> {
+    Ok(vec![Version {
+        id: VersionId::only(),
+        size_bytes: store.size(key)?,
+    }])
+}
+
+/// The first bytes of a version, in a store that keeps one.
+fn read_only_version<S: ReadStore + ?Sized>(
+    store: &S,
+    key: &ObjectKey,
+    version: &VersionId,
+    len_bytes_max: u64,
+) -> Result<Vec<u8>, StoreError> {
+    if *version != VersionId::only() {
+        return Err(StoreError::NotFound { key: *key });
+    }
+    store.read_prefix(key, len_bytes_max)
 }
 
 /// Also creates objects.

@@ -63,9 +63,11 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
 
 /// Says so before a passphrase is asked for. Creation itself decides.
 fn refuse_existing(context: &Context, place: &Place) -> Result<(), Failure> {
-    // A directory that is not there yet will be made.
-    let Ok(store) = place.open(&context.env) else {
-        return Ok(());
+    let store = match place.open(&context.env) {
+        Ok(store) => store,
+        // A directory that is not there yet will be made.
+        Err(failure) if failure.exit == Exit::NoRepository => return Ok(()),
+        Err(failure) => return Err(failure),
     };
     match log::read(&*store, &[], &Signed::default()) {
         Err(LogError::NoRepository { .. }) => Ok(()),

@@ -90,7 +90,10 @@ pub(crate) fn entry_at(tree: &Looked, path: &EntryPath) -> Result<Entry, Failure
 }
 
 /// A dump with its table of contents: the one that was named, or the only one.
-pub(crate) fn dump(tree: &Looked, typed: Option<&OsString>) -> Result<(Entry, Contents), Failure> {
+pub(crate) fn dump(
+    tree: &Looked,
+    typed: Option<&OsString>,
+) -> Result<(Entry, Arc<Contents>), Failure> {
     let missing = |what: String| {
         Failure::usage(format!("{what} no table of contents")).hint(
             "plain dumps of pg_dump, mariadb-dump, mysqldump and SQLite get one when they are stored",

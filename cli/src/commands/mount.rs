@@ -83,20 +83,15 @@ pub(crate) fn run(context: &Context, args: &Mount) -> Result<Exit, Failure> {
         announce(context, &dir, &view, None);
     }
     drop(view);
-    if wait(context, &events, &mut repository, &shelf, &current)? {
-        if unmounter.unmount().is_err() && is_mounted(&dir) {
-            output::warn(
-                context,
-                &format!(
-                    "{} is still in use: what reads from it now gets errors",
-                    dir.display()
-                ),
-            );
-            unmount(&dir, UnmountFlags::DETACH).map_err(|error| {
-                Failure::io(format!("unmount {}", dir.display()), &error.into())
-            })?;
-        }
-        return Ok(Exit::Done);
+    let is_asked = wait(context, &events, &mut repository, &shelf, &current)?;
+    if is_asked && unmounter.unmount().is_err() && is_mounted(&dir) {
+        let shown = dir.display();
+        output::warn(
+            context,
+            &format!("{shown} is still in use: what reads from it now gets errors"),
+        );
+        unmount(&dir, UnmountFlags::DETACH)
+            .map_err(|error| Failure::io(format!("unmount {shown}"), &error.into()))?;
     }
     Ok(Exit::Done)
 }

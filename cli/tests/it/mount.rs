@@ -20,6 +20,13 @@ use rustix::process::Signal;
 use crate::support::mounted::{Mounted, can_mount, is_mounted, until};
 use crate::support::{World, noise};
 
+/// Takes a snapshot of a path.
+#[track_caller]
+fn take(world: &World, path: &Path) {
+    let run = world.indelible(["snapshot", "shop"]).arg(path);
+    run.run().exits(0);
+}
+
 /// Everything below a directory, as far as a snapshot keeps it.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
@@ -106,11 +113,10 @@ fn trees_are_as_they_were_stored() {
     let world = World::new();
     let root = a_tree(&world);
     let expected = seen_below(&root);
-    let snapshot = || world.indelible(["snapshot", "shop"]).arg(&root).run();
-    snapshot().exits(0);
+    take(&world, &root);
     fs::remove_file(root.join("many/001")).unwrap();
     let second = seen_below(&root);
-    snapshot().exits(0);
+    take(&world, &root);
     let mounted = Mounted::new(&world, &[]);
     assert_eq!(seen_below(&mounted.path("by-number/1/tree")), expected);
     assert_eq!(seen_below(&mounted.path("by-number/2/tree")), second);
@@ -140,11 +146,7 @@ fn nothing_can_be_written() {
         .parent()
         .unwrap()
         .to_owned();
-    world
-        .indelible(["snapshot", "shop"])
-        .arg(&root)
-        .run()
-        .exits(0);
+    take(&world, &root);
     let mounted = Mounted::new(&world, &[]);
     let dir = mounted.path("by-number/1/tree");
     let (file, new) = (dir.join("file"), dir.join("new"));
@@ -248,20 +250,12 @@ fn many_read_at_once() {
         );
     }
     let path = world.file("dump.sql", &bytes);
-    world
-        .indelible(["snapshot", "shop"])
-        .arg(&path)
-        .run()
-        .exits(0);
+    take(&world, &path);
     for at in (1_000..bytes.len()).step_by(50_000) {
         bytes[at] = b'#';
     }
     world.file("dump.sql", &bytes);
-    world
-        .indelible(["snapshot", "shop"])
-        .arg(&path)
-        .run()
-        .exits(0);
+    take(&world, &path);
     let mounted = Mounted::new(&world, &[]);
     let path = mounted.path("by-number/2/dump.sql");
     std::thread::scope(|scope| {
@@ -296,11 +290,7 @@ fn it_ends_cleanly() {
     }
     let world = World::new();
     let path = world.file("dump.sql", noise(1, 100_000));
-    world
-        .indelible(["snapshot", "shop"])
-        .arg(&path)
-        .run()
-        .exits(0);
+    take(&world, &path);
     let dir = world.path("mnt");
     for signal in [Signal::INT, Signal::TERM] {
         let mounted = Mounted::new(&world, &[]);
@@ -360,11 +350,7 @@ fn damage_is_told_and_stays_where_it_is() {
     let world = World::new();
     let bytes = noise(3, 3_000_000);
     let path = world.file("dump.sql", &bytes);
-    world
-        .indelible(["snapshot", "shop"])
-        .arg(&path)
-        .run()
-        .exits(0);
+    take(&world, &path);
     let packs = world.objects("packs").into_iter();
     let pack = packs
         .max_by_key(|path| fs::metadata(path).unwrap().len())
@@ -414,11 +400,7 @@ fn it_goes_to_the_background() {
     }
     let world = World::new();
     let path = world.file("dump.sql", "content");
-    world
-        .indelible(["snapshot", "shop"])
-        .arg(&path)
-        .run()
-        .exits(0);
+    take(&world, &path);
     let dir = world.path("mnt");
     fs::create_dir(&dir).unwrap();
     let run = world
@@ -446,11 +428,7 @@ fn it_goes_to_the_background() {
 fn what_cannot_be_mounted() {
     let world = World::new();
     let path = world.file("dump.sql", "content");
-    world
-        .indelible(["snapshot", "shop"])
-        .arg(&path)
-        .run()
-        .exits(0);
+    take(&world, &path);
     world
         .indelible(["mount", "absent"])
         .run()

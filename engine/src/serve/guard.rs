@@ -18,8 +18,7 @@ use indelible_format::rights::Kind;
 use super::Quota;
 use crate::log::{self, LogError, Signed};
 use crate::store::{
-    AppendStore, Area, Capabilities, Listed, ObjectKey, PutOutcome, ReadStore, StoreError, Version,
-    VersionId,
+    AppendStore, Area, Capabilities, Listed, ObjectKey, PutOutcome, ReadStore, StoreError, hand_on,
 };
 
 /// Why a guard refuses an object.
@@ -227,50 +226,15 @@ fn check_bytes(key: &ObjectKey, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 impl ReadStore for Guard<'_> {
-    fn read(&self, key: &ObjectKey, size_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
-        self.store.read(key, size_bytes_max)
-    }
-
-    fn read_range(
-        &self,
-        key: &ObjectKey,
-        offset: u64,
-        len_bytes: u64,
-    ) -> Result<Vec<u8>, StoreError> {
-        self.store.read_range(key, offset, len_bytes)
-    }
-
-    fn read_prefix(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
-        self.store.read_prefix(key, len_bytes_max)
-    }
-
-    fn size(&self, key: &ObjectKey) -> Result<u64, StoreError> {
-        self.store.size(key)
-    }
-
-    fn list(&self, area: Area, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-        self.store.list(area, each)
-    }
-
-    fn versions(&self, key: &ObjectKey) -> Result<Vec<Version>, StoreError> {
-        self.store.versions(key)
-    }
-
-    fn read_version(
-        &self,
-        key: &ObjectKey,
-        version: &VersionId,
-        len_bytes_max: u64,
-    ) -> Result<Vec<u8>, StoreError> {
-        self.store.read_version(key, version, len_bytes_max)
-    }
+    hand_on!(store: read, read_range, read_into, read_prefix, size, list, versions);
+    hand_on!(store: read_version, locked_until, location);
 
     fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
-    }
-
-    fn location(&self) -> String {
-        self.store.location()
+        // Nobody makes a lock longer through it.
+        Capabilities {
+            locks: false,
+            ..self.store.capabilities()
+        }
     }
 }
 

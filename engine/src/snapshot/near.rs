@@ -14,9 +14,7 @@ use indelible_format::ids::{DomainId, PackId};
 
 use crate::repository::Listings;
 use crate::state::{PackCopies, Room};
-use crate::store::{
-    Area, Capabilities, Listed, ObjectKey, ReadStore, StoreError, Version, VersionId,
-};
+use crate::store::{ObjectKey, ReadStore, StoreError, hand_on};
 
 /// A store, and copies of its packs if any are kept.
 pub(super) struct NearStore<'a, S: ?Sized> {
@@ -85,9 +83,8 @@ impl<'a, S: ReadStore + ?Sized> NearStore<'a, S> {
 }
 
 impl<S: ReadStore + ?Sized> ReadStore for NearStore<'_, S> {
-    fn read(&self, key: &ObjectKey, size_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
-        self.far.read(key, size_bytes_max)
-    }
+    hand_on!(far: read, read_prefix, size, list, versions, read_version, locked_until);
+    hand_on!(far: capabilities, location);
 
     fn read_range(&self, key: &ObjectKey, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         if self.copies.is_some()
@@ -106,46 +103,5 @@ impl<S: ReadStore + ?Sized> ReadStore for NearStore<'_, S> {
             return Ok(());
         }
         self.far.read_into(key, offset, bytes)
-    }
-
-    fn read_prefix(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
-        self.far.read_prefix(key, len_bytes_max)
-    }
-
-    fn size(&self, key: &ObjectKey) -> Result<u64, StoreError> {
-        self.far.size(key)
-    }
-
-    fn list(&self, area: Area, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-        self.far.list(area, each)
-    }
-
-    fn versions(&self, key: &ObjectKey) -> Result<Vec<Version>, StoreError> {
-        self.far.versions(key)
-    }
-
-    fn read_version(
-        &self,
-        key: &ObjectKey,
-        version: &VersionId,
-        len_bytes_max: u64,
-    ) -> Result<Vec<u8>, StoreError> {
-        self.far.read_version(key, version, len_bytes_max)
-    }
-
-    fn locked_until(
-        &self,
-        key: &ObjectKey,
-        version: &VersionId,
-    ) -> Result<Option<u64>, StoreError> {
-        self.far.locked_until(key, version)
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.far.capabilities()
-    }
-
-    fn location(&self) -> String {
-        self.far.location()
     }
 }

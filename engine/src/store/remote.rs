@@ -27,7 +27,7 @@ use indelible_format::wire::LayoutError;
 use super::wire::{error_of, key_of, object_of, read_frame, served_area};
 use super::{
     AppendStore, Area, Capabilities, Listed, ObjectKey, PutOutcome, ReadStore, StoreError, Version,
-    VersionId,
+    VersionId, only_version, read_only_version,
 };
 
 /// Why a server can't be talked to any more.
@@ -293,10 +293,7 @@ impl ReadStore for RemoteStore {
     }
 
     fn versions(&self, key: &ObjectKey) -> Result<Vec<Version>, StoreError> {
-        Ok(vec![Version {
-            id: VersionId::only(),
-            size_bytes: self.size(key)?,
-        }])
+        only_version(self, key)
     }
 
     fn read_version(
@@ -305,10 +302,7 @@ impl ReadStore for RemoteStore {
         version: &VersionId,
         len_bytes_max: u64,
     ) -> Result<Vec<u8>, StoreError> {
-        if *version != VersionId::only() {
-            return Err(StoreError::NotFound { key: *key });
-        }
-        self.read_prefix(key, len_bytes_max)
+        read_only_version(self, key, version, len_bytes_max)
     }
 
     fn capabilities(&self) -> Capabilities {

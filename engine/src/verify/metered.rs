@@ -4,9 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::store::{
-    Area, Capabilities, Listed, ObjectKey, ReadStore, StoreError, Version, VersionId,
-};
+use crate::store::{ObjectKey, ReadStore, StoreError, VersionId, hand_on};
 
 /// Counts bytes of packs.
 pub(super) struct Metered<'a, S: ?Sized> {
@@ -40,6 +38,8 @@ impl<'a, S: ReadStore + ?Sized> Metered<'a, S> {
 }
 
 impl<S: ReadStore + ?Sized> ReadStore for Metered<'_, S> {
+    hand_on!(inner: size, list, versions, locked_until, capabilities, location);
+
     fn read(&self, key: &ObjectKey, size_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
         let read = self.inner.read(key, size_bytes_max)?;
         Ok(self.counted(key, read))
@@ -61,18 +61,6 @@ impl<S: ReadStore + ?Sized> ReadStore for Metered<'_, S> {
         Ok(self.counted(key, read))
     }
 
-    fn size(&self, key: &ObjectKey) -> Result<u64, StoreError> {
-        self.inner.size(key)
-    }
-
-    fn list(&self, area: Area, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-        self.inner.list(area, each)
-    }
-
-    fn versions(&self, key: &ObjectKey) -> Result<Vec<Version>, StoreError> {
-        self.inner.versions(key)
-    }
-
     fn read_version(
         &self,
         key: &ObjectKey,
@@ -81,21 +69,5 @@ impl<S: ReadStore + ?Sized> ReadStore for Metered<'_, S> {
     ) -> Result<Vec<u8>, StoreError> {
         let read = self.inner.read_version(key, version, len_bytes_max)?;
         Ok(self.counted(key, read))
-    }
-
-    fn locked_until(
-        &self,
-        key: &ObjectKey,
-        version: &VersionId,
-    ) -> Result<Option<u64>, StoreError> {
-        self.inner.locked_until(key, version)
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
     }
 }

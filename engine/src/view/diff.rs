@@ -184,7 +184,9 @@ fn compare<S: ReadStore + ?Sized + 'static>(
                 return Ok(Some(found));
             }
         }
-        (None, None) if target(before) == target(after) && kind(before) == kind(after) => {}
+        (None, None)
+            if target(before) == target(after) && before.is_directory() == after.is_directory() => {
+        }
         _ => {
             found.change = Change::Changed;
             return Ok(Some(found));
@@ -198,10 +200,6 @@ fn target(entry: &Entry) -> Option<&[u8]> {
         Some(EntryKind::Symlink { target, .. }) => Some(target),
         _ => None,
     }
-}
-
-fn kind(entry: &Entry) -> bool {
-    entry.is_directory()
 }
 
 /// A chunk of a file, as far as the file has it: its id, what lies in front, and its

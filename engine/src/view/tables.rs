@@ -19,7 +19,7 @@ use crate::sql;
 use crate::store::ReadStore;
 
 /// The tables of contents of a snapshot, by path.
-pub type Dumps = BTreeMap<EntryPath, Contents>;
+pub type Dumps = BTreeMap<EntryPath, Arc<Contents>>;
 
 /// A table's rows, as they stand in a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,8 @@ impl<S: ReadStore + ?Sized + 'static> Tree<S> {
         let bytes = bytes.map_err(|ReadFault { cause, .. }| cause)?;
         let layout = |error| ReadError::Layout { id, error };
         let dumps = DumpTables::new(&bytes).map_err(layout)?;
-        dumps.map(|dump| dump.map_err(layout)).collect()
+        let shared = |(path, contents)| (path, Arc::new(contents));
+        dumps.map(|dump| dump.map(shared).map_err(layout)).collect()
     }
 
     /// The table of contents of an entry, if it has one that fits.
@@ -117,7 +118,7 @@ impl<S: ReadStore + ?Sized + 'static> Tree<S> {
     /// # Errors
     ///
     /// As [`dumps`](Self::dumps).
-    pub fn contents(self: &Arc<Self>, entry: &Entry) -> Result<Option<Contents>, ReadError> {
+    pub fn contents(self: &Arc<Self>, entry: &Entry) -> Result<Option<Arc<Contents>>, ReadError> {
         let dumps = self.dumps()?;
         let contents = dumps.get(&entry.path);
         let contents = contents.filter(|contents| contents.len() == entry.size_bytes());

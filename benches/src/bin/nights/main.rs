@@ -103,13 +103,7 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("nights: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    indelible_benches::ended("nights", run(&Arguments::parse()))
 }
 
 /// What came of a night.

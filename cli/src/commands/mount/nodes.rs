@@ -81,8 +81,8 @@ pub(super) enum Node {
     Top(Opened),
     /// An entry of a snapshot.
     Entry(Opened, Entry),
-    /// The directory of a dump's tables.
-    Tables(Opened, Entry),
+    /// The directory of a dump's tables, and those.
+    Tables(Opened, Entry, Arc<[Arc<TableRows>]>),
     /// The rows of one of them.
     Rows(Opened, Entry, Arc<TableRows>),
 }
@@ -154,8 +154,7 @@ impl Iterator for Listing {
             let entry = entry?;
             let name = entry.path.components().next_back().unwrap_or_default();
             let name = name.to_vec();
-            if has_tables(tree, &entry) {
-                let node = Node::Tables(Arc::clone(tree), entry.clone());
+            if let Some(node) = tables_beside(tree, &entry) {
                 *tables = Some(([&name, TABLES_SUFFIX].concat(), node));
             }
             Ok((name, Node::Entry(Arc::clone(tree), entry)))
@@ -166,29 +165,24 @@ impl Iterator for Listing {
 /// What stands behind a dump's name in that of the directory of its tables.
 const TABLES_SUFFIX: &[u8] = b".tables";
 
-/// Whether a directory of tables stands beside an entry: nothing else may be called
-/// so. Tables of contents that can't be read are none: the dump itself may be sound.
-fn has_tables(tree: &Opened, entry: &Entry) -> bool {
-    if !tree
-        .contents(entry)
-        .is_ok_and(|contents| contents.is_some())
-    {
-        return false;
+/// The directory of tables that stands beside an entry, if it is a dump whose tables
+/// are known: nothing else may be called so. Tables of contents that can't be read are
+/// none: the dump itself may be sound.
+fn tables_beside(tree: &Opened, entry: &Entry) -> Option<Node> {
+    let contents = tree.contents(entry).ok()??;
+    let beside = [entry.path.as_bytes(), TABLES_SUFFIX].concat();
+    let beside = EntryPath::new(beside).ok()?;
+    if !matches!(tree.entry(&beside), Ok(None)) {
+        return None;
     }
-    let beside = EntryPath::new([entry.path.as_bytes(), TABLES_SUFFIX].concat());
-    beside.is_ok_and(|beside| matches!(tree.entry(&beside), Ok(None)))
-}
-
-/// The rows of each table of a dump that a file can show.
-fn tables_of(tree: &Opened, entry: &Entry) -> Vec<Named> {
-    let contents = tree.contents(entry).ok().flatten();
-    let rows = contents.as_ref().map(rows_of).unwrap_or_default();
-    let named = rows.into_iter().filter_map(|rows| {
-        let name = rows.file.clone()?.into_bytes();
-        let node = Node::Rows(Arc::clone(tree), entry.clone(), Arc::new(rows));
-        Some((name, node))
-    });
-    named.collect()
+    let rows = rows_of(&contents).into_iter();
+    // A name that no file can have is left out.
+    let rows = rows.filter(|rows| rows.file.is_some()).map(Arc::new);
+    Some(Node::Tables(
+        Arc::clone(tree),
+        entry.clone(),
+        rows.collect(),
+    ))
 }
 
 impl Node {
@@ -217,11 +211,14 @@ impl Node {
             }
             Self::Top(tree) => entry(tree, None, name)?,
             Self::Entry(tree, directory) => entry(tree, Some(&directory.path), name)?,
-            Self::Tables(tree, dump) => {
-                let mut tables = tables_of(tree, dump).into_iter();
-                tables
-                    .find(|(table, _)| table == name)
-                    .map(|(_, node)| node)
+            Self::Tables(tree, dump, tables) => {
+                let is_called = |rows: &&Arc<TableRows>| {
+                    rows.file
+                        .as_ref()
+                        .is_some_and(|file| file.as_bytes() == name)
+                };
+                let rows = tables.iter().find(is_called);
+                rows.map(|rows| Self::Rows(Arc::clone(tree), dump.clone(), Arc::clone(rows)))
             }
             Self::Latest(_) | Self::Rows(..) => None,
         })
@@ -257,7 +254,13 @@ impl Node {
             Self::Entry(tree, entry) if entry.is_directory() => {
                 Some(Listing::entries(tree, Some(&entry.path)))
             }
-            Self::Tables(tree, dump) => few(tables_of(tree, dump)),
+            Self::Tables(tree, dump, tables) => {
+                let named = tables.iter().filter_map(|rows| {
+                    let node = Self::Rows(Arc::clone(tree), dump.clone(), Arc::clone(rows));
+                    Some((rows.file.clone()?.into_bytes(), node))
+                });
+                few(named.collect())
+            }
             Self::Entry(..) | Self::Latest(_) | Self::Rows(..) => None,
         }
     }
@@ -302,7 +305,7 @@ impl Node {
             },
             Self::Top(tree) => directory(at_ms(tree.snapshot().claimed_ms), false),
             Self::Entry(tree, entry) => facts_of(entry, at_ms(tree.snapshot().claimed_ms)),
-            Self::Tables(tree, dump) => {
+            Self::Tables(tree, dump, _) => {
                 let dump = facts_of(dump, at_ms(tree.snapshot().claimed_ms));
                 let readable = dump.mode & 0o444;
                 Facts {
@@ -324,7 +327,7 @@ impl Node {
     pub(super) fn place(&self) -> Option<(&Opened, String)> {
         match self {
             Self::Top(tree) => Some((tree, "the list of entries".to_owned())),
-            Self::Entry(tree, entry) | Self::Tables(tree, entry) => {
+            Self::Entry(tree, entry) | Self::Tables(tree, entry, _) => {
                 Some((tree, entry.path.to_string()))
             }
             Self::Rows(tree, entry, rows) => Some((
@@ -371,8 +374,8 @@ fn entry(
     let Some(dump) = dump.and_then(|dump| EntryPath::new(dump).ok()) else {
         return Ok(None);
     };
-    let dump = tree.entry(&dump)?.filter(|dump| has_tables(tree, dump));
-    Ok(dump.map(|dump| Node::Tables(Arc::clone(tree), dump)))
+    let dump = tree.entry(&dump)?;
+    Ok(dump.and_then(|dump| tables_beside(tree, &dump)))
 }
 
 /// What is known of an entry of a snapshot that was taken at a time.

@@ -12,6 +12,7 @@ use super::files::{FileStat, Files, Kind};
 use super::{LocalStore, retry};
 use crate::store::{
     Action, Area, Capabilities, Listed, ObjectKey, ReadStore, StoreError, Version, VersionId,
+    only_version, read_only_version,
 };
 
 /// How much of an object is compared at once, in bytes.
@@ -264,10 +265,7 @@ impl<F: Files> ReadStore for LocalStore<F> {
     }
 
     fn versions(&self, key: &ObjectKey) -> Result<Vec<Version>, StoreError> {
-        Ok(vec![Version {
-            id: VersionId::only(),
-            size_bytes: self.size(key)?,
-        }])
+        only_version(self, key)
     }
 
     fn read_version(
@@ -276,10 +274,7 @@ impl<F: Files> ReadStore for LocalStore<F> {
         version: &VersionId,
         len_bytes_max: u64,
     ) -> Result<Vec<u8>, StoreError> {
-        if *version != VersionId::only() {
-            return Err(StoreError::NotFound { key: *key });
-        }
-        self.read_prefix(key, len_bytes_max)
+        read_only_version(self, key, version, len_bytes_max)
     }
 
     fn capabilities(&self) -> Capabilities {
