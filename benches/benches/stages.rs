@@ -152,6 +152,7 @@ impl Bench {
             level: COMPRESSION_LEVEL,
             delta: true,
             keep_packs: None,
+            lock: true,
         };
         let input = Input::Items(vec![item]);
         snapshot::run(

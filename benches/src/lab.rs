@@ -184,6 +184,7 @@ impl Lab {
             level,
             delta,
             keep_packs: None,
+            lock: true,
         };
         let input = Input::Items(items);
         let summary = snapshot::run(&mut repository, &request, input, &Cancel::new(), &Silent)?;

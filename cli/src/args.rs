@@ -1,6 +1,7 @@
 //! What can be typed. What it means is decided by the commands.
 
 mod look;
+mod retain;
 mod serve;
 
 use std::ffi::OsString;
@@ -10,6 +11,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use look::{Cat, Diff, Find, Ls, Mount};
+pub(crate) use retain::{Locking, Retain, RetainFor, RetainHold, RetainPromise, RetainShow};
 pub(crate) use serve::Serve;
 
 /// Immutable, deduplicating, encrypted backups of SQL database dumps.
@@ -28,7 +30,7 @@ pub(crate) use serve::Serve;
     after_help = "Begin with `indelible demo`, or with `indelible init`.\n\
     Exit codes: 0 done, 1 failed, 2 usage, 4 source failed and nothing committed, 10 no repository,\n\
     12 wrong key or right missing, 13 store unreachable, 14 already there, 20 integrity failure,\n\
-    21 rollback or fork, 23 object missing, 24 policy unmet, 25 outcome unknown, 130 interrupted."
+    21 rollback or fork, 22 locked shorter than promised, 23 object missing, 24 policy unmet, 25 outcome unknown, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -110,6 +112,8 @@ pub(crate) enum Command {
     Verify(Verify),
     #[command(subcommand)]
     Log(Log),
+    #[command(subcommand)]
+    Retain(Retain),
     Mirror(Mirror),
     Checkpoint(Checkpoint),
     Serve(Serve),
@@ -140,6 +144,12 @@ pub(crate) struct Init {
     /// Memory for deriving a key from the passphrase, MiB.
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) derivation_memory: u32,
+    /// Promise that snapshots stay for so long, such as 35d or 1y, and have the store
+    /// lock them. PATTERN=SPAN promises it to some NAMEs. May be given several times.
+    #[arg(long, value_name = "[PATTERN=]SPAN")]
+    pub(crate) retain: Vec<RetainFor>,
+    #[command(flatten)]
+    pub(crate) locking: Locking,
 }
 
 /// Make, list and check keys.
@@ -290,6 +300,10 @@ pub(crate) struct Snapshot {
     /// them [default: those that are there stay, and are not used].
     #[arg(long, env = "INDELIBLE_KEEP_PACKS", value_name = "SIZE")]
     pub(crate) keep_packs: Option<ByteSize>,
+    /// Leave locking what the repository promises to keep to another host, which runs
+    /// `indelible retain extend`.
+    #[arg(long)]
+    pub(crate) no_lock: bool,
     /// A dump command, run without a shell, whose output is stored.
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["paths", "renamed"])]
     pub(crate) command: Vec<OsString>,

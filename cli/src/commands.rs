@@ -15,6 +15,7 @@ pub(crate) mod ls;
 pub(crate) mod mirror;
 pub(crate) mod mount;
 pub(crate) mod restore;
+pub(crate) mod retain;
 pub(crate) mod serve;
 pub(crate) mod snapshot;
 pub(crate) mod verify;

@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     Integrity = 20,
     /// The log was rolled back or forked.
     Rollback = 21,
+    /// Something is locked shorter than was promised.
+    ShortLock = 22,
     /// An object that is needed is gone.
     Missing = 23,
     /// What was asked to be so before anything else is not.
@@ -35,7 +37,7 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
-const ALL: [Exit; 14] = [
+const ALL: [Exit; 15] = [
     Exit::Done,
     Exit::Failed,
     Exit::Usage,
@@ -46,6 +48,7 @@ const ALL: [Exit; 14] = [
     Exit::Exists,
     Exit::Integrity,
     Exit::Rollback,
+    Exit::ShortLock,
     Exit::Missing,
     Exit::Policy,
     Exit::Unknown,
@@ -66,6 +69,7 @@ impl Exit {
             Self::Exists => "exists",
             Self::Integrity => "integrity",
             Self::Rollback => "rollback",
+            Self::ShortLock => "lock_short",
             Self::Missing => "missing",
             Self::Policy => "policy",
             Self::Unknown => "outcome_unknown",

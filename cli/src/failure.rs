@@ -15,6 +15,7 @@ use indelible_engine::repository::{
     AddKeyError, Forbidden, NotJunk, OpenError, OtherRepository, RevokeError, SnapshotError,
 };
 use indelible_engine::restore::RestoreError;
+use indelible_engine::retention::PolicyRefused;
 use indelible_engine::snapshot::{PublishError, SnapshotRunError};
 use indelible_engine::source::{CommandError, SourceError};
 use indelible_engine::state::StateError;
@@ -284,6 +285,19 @@ impl From<RevokeError> for Failure {
             RevokeError::Append(append) => Self::from(&**append),
             _ => Self::of(Exit::Usage, &error)
                 .hint("`indelible key list` and `indelible log show` show what there is"),
+        }
+    }
+}
+
+impl From<PolicyRefused> for Failure {
+    fn from(error: PolicyRefused) -> Self {
+        match &error {
+            PolicyRefused::Forbidden(forbidden) => (*forbidden).into(),
+            PolicyRefused::Append(append) => Self::from(&**append),
+            PolicyRefused::NoPolicy => Self::of(Exit::Policy, &error)
+                .hint("make a promise first: `indelible retain promise 35d`"),
+            _ => Self::of(Exit::Policy, &error)
+                .hint("`indelible retain show` shows what is promised"),
         }
     }
 }

@@ -17,6 +17,7 @@ mod progress;
 mod replace;
 mod ssh;
 mod stdin;
+mod when;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Mount(args) => commands::mount::run(context, &args),
         Command::Verify(args) => commands::verify::run(context, &args),
         Command::Log(args) => commands::log::run(context, &args),
+        Command::Retain(args) => commands::retain::run(context, &args),
         Command::Mirror(args) => commands::mirror::run(context, &args),
         Command::Serve(args) => commands::serve::run(context, &args),
         Command::Checkpoint(args) => commands::checkpoint::run(context, &args),

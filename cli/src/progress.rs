@@ -69,6 +69,8 @@ fn name(phase: Phase) -> &'static str {
         Phase::CheckingPacks => "checking packs",
         Phase::WalkingTree => "walking trees",
         Phase::CheckingData => "checking data",
+        Phase::CheckingLocks => "asking for locks",
+        Phase::ExtendingLocks => "locking",
         Phase::CheckingDeltas => "checking deltas",
         Phase::Mirroring => "mirroring",
     }

@@ -19,6 +19,7 @@
 //! | reading | [`read`] |
 //! | a repository, opened | [`repository`] |
 //! | what a dump holds | [`sql`] |
+//! | for how long it stays | [`retention`] |
 //! | what a person asks for | [`snapshot`], [`restore`], [`view`], [`verify`], [`mirror`], with [`source`] and [`target`] |
 //!
 //! Snapshot code holds a [`store::AppendStore`], which can't overwrite and can't
@@ -40,6 +41,7 @@ pub mod read;
 mod recent;
 pub mod repository;
 pub mod restore;
+pub mod retention;
 pub mod serve;
 pub mod snapshot;
 pub mod source;

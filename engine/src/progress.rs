@@ -32,6 +32,10 @@ pub enum Phase {
     /// Decoding deltas behind what they lean on, and checking their ids; counts
     /// chunks.
     CheckingDeltas,
+    /// Asking for how long objects are locked; counts objects.
+    CheckingLocks,
+    /// Locking what snapshots need; counts snapshots.
+    ExtendingLocks,
     /// Copying to another store; counts log entries.
     Mirroring,
 }
@@ -58,6 +62,8 @@ impl Phase {
             | Self::Committing
             | Self::WalkingTree
             | Self::CheckingDeltas
+            | Self::CheckingLocks
+            | Self::ExtendingLocks
             | Self::Mirroring => Unit::Items,
         }
     }

@@ -20,7 +20,7 @@ mod guard;
 mod quota;
 mod session;
 
-pub use guard::{Guard, Refusal};
+pub use guard::{Guard, LockLimit, Refusal, ServeTerms};
 pub use quota::{OBJECT_CHARGE_BYTES_MIN, Quota};
 pub use session::{SessionError, session};
 
@@ -35,9 +35,9 @@ use crate::store::AppendStore;
 /// [`SessionError`]: it did not hang up properly. What it put is put.
 pub fn serve(
     store: &dyn AppendStore,
-    quota: Option<Quota>,
+    terms: ServeTerms,
     input: &mut (dyn Read + Send),
     output: &mut (dyn Write + Send),
 ) -> Result<(), SessionError> {
-    session(&Guard::new(store, quota), input, output)
+    session(&Guard::new(store, terms), input, output)
 }

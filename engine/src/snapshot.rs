@@ -18,6 +18,7 @@ mod feed;
 mod intake;
 mod kept;
 mod lean;
+mod locking;
 mod near;
 mod prepare;
 mod publish;
@@ -43,11 +44,12 @@ use crate::source::{Change, CommandSpec, Item, Stderr};
 use crate::state::{ListWriter, PackCopies};
 use crate::store::AppendStore;
 use before::{Before, last_snapshot};
-use commit::commit_snapshot;
+use commit::{Committed, commit_snapshot};
 use cutter::Cutting;
 pub use error::SnapshotRunError;
 use intake::Intake;
 use kept::{Kept, PackKeys};
+pub use locking::Locked;
 use near::NearStore;
 use prepare::Prepared;
 pub use publish::PublishError;
@@ -104,6 +106,9 @@ pub struct Request {
     /// So many bytes of packs, sealed as they are, the client keeps copies of, to read
     /// what deltas lean on; `None` keeps and removes none.
     pub keep_packs: Option<u64>,
+    /// Whether what the snapshot needs is locked for as long as the repository promises;
+    /// if not, another does it.
+    pub lock: bool,
 }
 
 /// What a snapshot came to.
@@ -123,6 +128,8 @@ pub struct Summary {
     pub packs: usize,
     /// Files that changed while they were read, by path.
     pub changed: Vec<(String, Change)>,
+    /// What became of its locks.
+    pub locked: Locked,
     /// How long it took, milliseconds.
     pub took_ms: u64,
 }
@@ -152,6 +159,10 @@ pub fn run<S: AppendStore + ?Sized>(
     let (started_ms, began) = (clock.now_unix_ms(), clock.monotonic_ms());
     may_write(repository, &request.name)?;
     check_notes(request)?;
+    let policy = repository.policy();
+    if let Some(policy) = &policy {
+        policy.begin(repository.store());
+    }
     let commit = CommitId(repository.env().random());
     let mut prepared = prepare::prepare(repository, &commit, progress)?;
     let kept = Kept::of(repository, &request.name);
@@ -206,12 +217,14 @@ pub fn run<S: AppendStore + ?Sized>(
     let packs = written.packs.len();
     let lists = lists.and_then(|lists| remembered.keep(lists, &written));
     let adopted_journals = std::mem::take(&mut prepared.adopted_journals);
-    let number = commit_snapshot(
+    let terms = policy.as_ref().filter(|_| request.lock);
+    let Committed { number, locked } = commit_snapshot(
         repository,
         commit,
         &manifest,
         written,
         &prepared.listings,
+        terms,
         progress,
     )?;
     // What the journals named is committed now, or was not needed: in both cases
@@ -232,6 +245,7 @@ pub fn run<S: AppendStore + ?Sized>(
         accounting,
         packs,
         changed,
+        locked,
         took_ms,
     })
 }

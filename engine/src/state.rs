@@ -24,6 +24,7 @@ use crate::pin::{Accepted, PIN_BYTES_MAX};
 
 mod chunk_lists;
 mod journal;
+mod locks;
 mod opened;
 mod pack_copies;
 mod segments;

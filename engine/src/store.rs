@@ -59,6 +59,7 @@ pub use s3::S3Store;
 pub(crate) use front::hand_on;
 
 use indelible_format::planted::{Bug, planted};
+use indelible_format::policy::LockMode;
 
 /// Reads objects.
 ///
@@ -217,6 +218,11 @@ pub trait AppendStore: ReadStore {
     ///
     /// What the system answered; some of it may exist then.
     fn prepare(&self) -> Result<(), StoreError>;
+
+    /// Makes the store lock what is put from now on for a while, in milliseconds, as the
+    /// mode says. A store that locks what it takes by itself, or locks nothing, goes on as
+    /// it is.
+    fn lock_new(&self, _mode: LockMode, _span_ms: u64) {}
 
     /// Makes the store refuse to remove a version before a time, in milliseconds
     /// since 1970. The version is the one whose bytes the caller has checked.

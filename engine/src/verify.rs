@@ -23,6 +23,7 @@
 
 mod extent;
 mod leaning;
+mod locks;
 mod log;
 mod metered;
 mod problem;
@@ -197,6 +198,7 @@ pub fn with_key<S: ReadStore + ?Sized>(
     tree::walk_all(repository, &listings, &mut stock, &mut report, progress);
     progress.end(Phase::WalkingTree);
     stock.report_into(&mut report);
+    locks::check(repository, &listings, &mut report, progress);
     report.attribute(true);
     Ok(report)
 }

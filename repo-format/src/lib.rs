@@ -54,6 +54,7 @@ pub mod path;
 pub mod places;
 #[doc(hidden)]
 pub mod planted;
+pub mod policy;
 pub mod protocol;
 pub mod rights;
 pub mod seal;

@@ -44,6 +44,12 @@ pub const PAGE_RECORDS_BYTES_MAX: usize = 1 << 20;
 pub const BUNDLE_BYTES_MAX: usize = 16 << 10;
 /// NAME patterns of a key.
 pub const PATTERNS_MAX: usize = 64;
+/// A sealed policy, bytes: what an entry has room for, less its salt.
+pub const POLICY_BYTES_MAX: usize = 64 << 10;
+/// Snapshots that a policy holds.
+pub const HOLDS_MAX: usize = 1_024;
+/// For how long a policy can promise to keep a snapshot, milliseconds: a century.
+pub const RETAIN_MS_MAX: u64 = 36_500 * 86_400_000;
 /// A path in a snapshot, bytes.
 pub const PATH_BYTES_MAX: usize = 4_096;
 /// One component of a path, bytes.

@@ -74,6 +74,11 @@ pub enum Request<'a> {
         /// Until when.
         until_ms: u64,
     },
+    /// For until when an object is kept from being removed.
+    Locked {
+        /// Which one.
+        object: Object,
+    },
 }
 
 impl<'a> Request<'a> {
@@ -86,6 +91,7 @@ impl<'a> Request<'a> {
             Self::Read { .. } => 4,
             Self::List { .. } => 5,
             Self::Extend { .. } => 6,
+            Self::Locked { .. } => 7,
         };
         let mut out = head(kind, number);
         match self {
@@ -114,6 +120,7 @@ impl<'a> Request<'a> {
                 object.encode_to(&mut out);
                 out.u64(*until_ms);
             }
+            Self::Locked { object } => object.encode_to(&mut out),
         }
         framed(out)
     }
@@ -148,6 +155,9 @@ impl<'a> Request<'a> {
             6 => Self::Extend {
                 object: Object::take(&mut cursor)?,
                 until_ms: cursor.u64(FIELD)?,
+            },
+            7 => Self::Locked {
+                object: Object::take(&mut cursor)?,
             },
             found => return Err(unknown("kind of a request", found)),
         };
@@ -187,6 +197,8 @@ pub enum Answer<'a> {
     Welcome {
         /// Whether the store itself lets only the first of several creators succeed.
         conditional_create: bool,
+        /// Whether it locks objects.
+        locks: bool,
     },
     /// It is done.
     Done,
@@ -207,6 +219,12 @@ pub enum Answer<'a> {
         /// What comes behind them.
         end: PageEnd,
     },
+    /// Until when an object is locked, in milliseconds since 1970, if it is: to a
+    /// question for it, and to an extend, as it is now.
+    Locked {
+        /// The end of the lock.
+        until_ms: Option<u64>,
+    },
     /// It was not done.
     Fault(Fault),
 }
@@ -221,12 +239,16 @@ impl<'a> Answer<'a> {
             Self::Bytes { .. } => 0x84,
             Self::Page { .. } => 0x85,
             Self::Fault(_) => 0x86,
+            Self::Locked { .. } => 0x87,
         };
         let mut out = head(kind, number);
         match self {
-            Self::Welcome { conditional_create } => {
+            Self::Welcome {
+                conditional_create,
+                locks,
+            } => {
                 out.bytes(MAGIC).u16(VERSION);
-                out.u8(u8::from(*conditional_create));
+                out.u8(u8::from(*conditional_create) | u8::from(*locks) << 1);
             }
             Self::Done => {}
             Self::Put(Outcome::Created) => drop(out.u8(0)),
@@ -248,6 +270,7 @@ impl<'a> Answer<'a> {
                     PageEnd::Incomplete(fault) => fault.encode_to(out.u8(2)),
                 }
             }
+            Self::Locked { until_ms } => drop(out.u64(until_ms.unwrap_or(0))),
             Self::Fault(fault) => fault.encode_to(&mut out),
         }
         framed(out)
@@ -262,11 +285,12 @@ impl<'a> Answer<'a> {
             0x81 => {
                 greeting(&mut cursor)?;
                 let flags = cursor.u8(FIELD)?;
-                if flags > 1 {
+                if flags > 3 {
                     return Err(LayoutError::Reserved { field: "welcome" });
                 }
                 Self::Welcome {
-                    conditional_create: flags == 1,
+                    conditional_create: flags & 1 == 1,
+                    locks: flags & 2 == 2,
                 }
             }
             0x82 => Self::Done,
@@ -280,6 +304,9 @@ impl<'a> Answer<'a> {
             0x84 => read_bytes(&mut cursor)?,
             0x85 => page(&mut cursor)?,
             0x86 => Self::Fault(Fault::take(&mut cursor)?),
+            0x87 => Self::Locked {
+                until_ms: Some(cursor.u64(FIELD)?).filter(|&ms| ms != 0),
+            },
             found => return Err(unknown("kind of an answer", found)),
         };
         cursor.finish(FIELD)?;

@@ -28,6 +28,8 @@ pub const REACH: Label = Label("indelible v1 reach");
 pub const MANIFEST: Label = Label("indelible v1 manifest");
 /// The label and NAME patterns of a grant.
 pub const GRANT_FACTS: Label = Label("indelible v1 grant facts");
+/// What a repository promises to keep.
+pub const POLICY: Label = Label("indelible v1 policy");
 /// A key bundle under a passphrase.
 pub const PASSPHRASE_SLOT: Label = Label("indelible v1 passphrase slot");
 /// The wrapped key of a pack's data chunks.

@@ -99,6 +99,11 @@ pub fn reach_key(index_key: &SecretKey, salt: &[u8; 32]) -> SecretKey {
     derive("indelible v1 reach key", [&index_key.0, salt])
 }
 
+/// The key of one policy, which every holder of the repository secret derives.
+pub fn policy_key(psk: &SecretKey, salt: &[u8; 32]) -> SecretKey {
+    derive("indelible v1 policy key", [&psk.0, salt])
+}
+
 /// The key of one part of a list of chunks that a client keeps to itself. Only
 /// who cuts with the gear key can make one that opens.
 pub fn chunk_list_key(gear_key: &SecretKey, salt: &[u8; 32], part: u64) -> SecretKey {
@@ -159,6 +164,7 @@ mod tests {
             index_key(&master, &a),
             directory_key(&master, &[0; 32]),
             reach_key(&master, &[0; 32]),
+            policy_key(&master, &[0; 32]),
             opened_key(&master, &master, &[0; 32]),
             opened_key(&master, &master, &[1; 32]),
             opened_key(&master, &SecretKey::new([8; 32]), &[0; 32]),

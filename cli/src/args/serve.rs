@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::Args;
 
+use crate::when::KeptFor;
+
 /// Serve a repository to a host that may add to it, and nothing else.
 ///
 /// Run by ssh at the other end of `ssh://USER@HOST/PATH`. Nothing can be overwritten or
@@ -31,6 +33,10 @@ pub(crate) struct Serve {
     /// counted in DIR/accounts.
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_bytes: Option<ByteSize>,
+    /// For how long from now on this account may lock what is stored, where the directory
+    /// can lock (`indelible init --immutable`).
+    #[arg(long, value_name = "SPAN", default_value = "400d")]
+    pub(crate) max_lock: KeptFor,
     /// On whose account it is counted.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) account: String,

@@ -200,6 +200,7 @@ impl<'c> Stage<'c> {
             level: snapshot::COMPRESSION_LEVEL,
             delta: true,
             keep_packs: None,
+            lock: true,
         };
         Ok(snapshot::run(
             &mut repository,

@@ -8,23 +8,40 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use indelible_engine::keys::{NewRepository, generate_passphrase};
+use indelible_engine::keys::{Credential, NewRepository, generate_passphrase};
 use indelible_engine::log::{self, LogError, Signed};
+use indelible_engine::repository::Repository;
 use indelible_format::genesis::ChunkerParameters;
+use indelible_format::policy::{LockMode, Promise};
 use indelible_format::slot::Cost;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::args::Init;
+use crate::args::{Init, RetainFor};
+use crate::commands::retain::{self, compliance};
 use crate::context::{Context, ask};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
 use crate::place::{Place, Store};
 
+/// The lock of what is put before the promise is made.
+const FIRST_LOCK_MS: u64 = 86_400_000;
+
 pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
     let place = context.place()?;
     refuse_existing(context, &place)?;
+    let promises: Vec<Promise> = args.retain.iter().map(RetainFor::promise).collect();
+    let mode = args.locking.mode().unwrap_or(LockMode::Governance);
+    if promises.is_empty() && args.locking.mode().is_some() {
+        return Err(
+            Failure::usage("--lock says how to lock, and nothing says for how long")
+                .hint("add --retain, for instance --retain 35d"),
+        );
+    }
+    if mode == LockMode::Compliance {
+        compliance::confirm(context, &args.locking, &promises)?;
+    }
     let (passphrase, drawn) = choose_passphrase(context, args)?;
     let cost = Cost {
         memory_kib: args.derivation_memory * 1_024,
@@ -55,10 +72,34 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
     }
 
     let store = place.create(&context.env)?;
+    if !promises.is_empty() {
+        must_lock(&place, &*store, mode)?;
+    }
     new.create(&*store)?;
     remember(context, &*store, &new);
     output::note(context, &format!("made the repository {place}"));
-    Ok(Exit::Done)
+    if promises.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let credential = Credential::Passphrase(passphrase);
+    let state = context.state();
+    let mut repository =
+        Repository::open(&*store, state.as_ref(), &credential, context.env.clone())?;
+    let stated = repository.promise(Some(mode), &promises)?;
+    Ok(retain::tell(context, &stated))
+}
+
+/// Has the store lock from the first object on, and refuses one that can't.
+fn must_lock(place: &Place, store: &Store, mode: LockMode) -> Result<(), Failure> {
+    store.lock_new(mode, FIRST_LOCK_MS);
+    if store.capabilities().locks {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Policy,
+        format!("{place} locks nothing, so nothing would keep the promise"),
+    )
+    .hint("use a bucket with Object Lock, or a directory with --immutable, or leave out --retain"))
 }
 
 /// Says so before a passphrase is asked for. Creation itself decides.

@@ -13,9 +13,6 @@ use indelible_format::grant::GrantFacts;
 use indelible_format::key_file::KeyFile;
 use indelible_format::name::Pattern;
 use indelible_format::rights::{Kind, Rights};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
 use serde_json::json;
 
 use crate::args::{Key, KeyAdd, Right};
@@ -23,6 +20,7 @@ use crate::context::{Context, Opened};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Table};
+use crate::when;
 
 /// On how many packs and manifests `key check` tries a key.
 const TRIED: usize = 16;
@@ -151,7 +149,7 @@ fn request(context: &Context, args: &KeyAdd) -> Result<KeyRequest, Failure> {
     let expires_ms = args
         .expires
         .as_deref()
-        .map(|text| expiry(context, text))
+        .map(|text| when::later(context, "--expires", text))
         .transpose()?;
     Ok(KeyRequest {
         rights,
@@ -159,32 +157,6 @@ fn request(context: &Context, args: &KeyAdd) -> Result<KeyRequest, Failure> {
         expires_ms,
         strict: args.strict,
     })
-}
-
-/// A date, which means its end in the local zone, or a span from now.
-fn expiry(context: &Context, text: &str) -> Result<u64, Failure> {
-    let now_ms = context.env.clock.now_unix_ms();
-    let end = match (text.parse::<Date>(), text.parse::<Span>()) {
-        (Ok(date), _) => date
-            .tomorrow()
-            .ok()
-            .and_then(|next| next.to_zoned(TimeZone::system()).ok()),
-        (Err(_), Ok(span)) => i64::try_from(now_ms)
-            .ok()
-            .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-            .and_then(|now| now.to_zoned(TimeZone::system()).checked_add(span).ok()),
-        (Err(_), Err(_)) => None,
-    };
-    let ms = end.and_then(|end| u64::try_from(end.timestamp().as_millisecond()).ok());
-    let ms = ms.ok_or_else(|| {
-        Failure::usage(format!("--expires {text:?} is neither a date nor a span"))
-            .hint("for instance: 2027-11-22, 90d or 1y")
-    })?;
-    if ms > now_ms {
-        Ok(ms)
-    } else {
-        Err(Failure::usage(format!("--expires {text} lies in the past")))
-    }
 }
 
 fn patterns_of(facts: &GrantFacts) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! `indelible list`.
 
 use indelible_engine::repository::{BrokenSnapshot, Snapshot};
+use indelible_engine::retention::InForce;
 use indelible_format::history::Continuity;
 use indelible_format::name::Pattern;
 use serde_json::json;
@@ -29,15 +30,19 @@ pub(crate) fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
         Err(_) => true,
     });
     let shown: Vec<&Result<Snapshot, BrokenSnapshot>> = shown.collect();
+    let keeping = Keeping {
+        policy: repository.policy(),
+        now_ms: context.env.clock.now_unix_ms(),
+    };
     if context.common.json {
         let mut lines = Lines::new();
         for found in &shown {
-            print_json(&mut lines, found);
+            print_json(&mut lines, found, &keeping);
         }
     } else if shown.is_empty() {
         output::note(context, "there are no snapshots");
     } else {
-        print_table(&shown);
+        print_table(&shown, &keeping);
     }
     let broken = shown.iter().any(|found| found.is_err());
     Ok(match repository.continuity() {
@@ -47,17 +52,41 @@ pub(crate) fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
     })
 }
 
-fn print_table(shown: &[&Result<Snapshot, BrokenSnapshot>]) {
-    let head = [
-        "ENTRY", "NAME", "TIME", "HOST", "FILES", "SIZE", "NEW", "ADDED", "ID", "",
+/// Until when snapshots are promised to stay.
+struct Keeping {
+    policy: Option<InForce>,
+    now_ms: u64,
+}
+
+impl Keeping {
+    fn until_ms(&self, snapshot: &Snapshot) -> Option<u64> {
+        self.policy
+            .as_ref()?
+            .promised_until_ms(snapshot, self.now_ms)
+    }
+
+    /// A cell, or none where nothing is promised to anyone.
+    fn cell(&self, snapshot: Option<&Snapshot>) -> Option<String> {
+        self.policy.as_ref()?;
+        let until_ms = snapshot.and_then(|snapshot| self.until_ms(snapshot));
+        Some(until_ms.map_or_else(|| "-".to_owned(), output::local_time))
+    }
+}
+
+fn print_table(shown: &[&Result<Snapshot, BrokenSnapshot>], keeping: &Keeping) {
+    let mut head = vec![
+        "ENTRY", "NAME", "TIME", "HOST", "FILES", "SIZE", "NEW", "ADDED", "ID",
     ];
+    head.extend(keeping.policy.as_ref().map(|_| "KEPT UNTIL"));
+    head.push("");
     let mut table = Table::new(&head, &[0, 4, 5, 6, 7]);
     for found in shown {
         table.row(match found {
-            Ok(snapshot) => row(snapshot),
+            Ok(snapshot) => row(snapshot, keeping),
             Err(broken) => {
                 let mut cells = vec![format!("@{}", broken.number)];
                 cells.extend(std::iter::repeat_n("-".to_owned(), 8));
+                cells.extend(keeping.cell(None));
                 cells.push(format!("can't be read: {}", broken.error));
                 cells
             }
@@ -66,7 +95,7 @@ fn print_table(shown: &[&Result<Snapshot, BrokenSnapshot>]) {
     table.print();
 }
 
-fn row(snapshot: &Snapshot) -> Vec<String> {
+fn row(snapshot: &Snapshot, keeping: &Keeping) -> Vec<String> {
     let manifest = &snapshot.manifest;
     let mut remarks: Vec<String> = manifest.labels.clone();
     remarks.extend(
@@ -76,7 +105,7 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
             .map(|refusal| format!("refused: {refusal}")),
     );
     let shown = |text: &str| indelible_format::path::shown(text.as_bytes()).to_string();
-    vec![
+    let mut cells = vec![
         format!("@{}", snapshot.number),
         manifest.name.to_string(),
         output::local_time(snapshot.claimed_ms),
@@ -89,13 +118,22 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
         output::size(manifest.accounting.new_bytes),
         output::size(manifest.accounting.added_bytes),
         snapshot.commit.short(),
-        shown(&remarks.join(", ")),
-    ]
+    ];
+    cells.extend(keeping.cell(Some(snapshot)));
+    cells.push(shown(&remarks.join(", ")));
+    cells
 }
 
-fn print_json(lines: &mut Lines, found: &Result<Snapshot, BrokenSnapshot>) {
+fn print_json(lines: &mut Lines, found: &Result<Snapshot, BrokenSnapshot>, keeping: &Keeping) {
     match found {
-        Ok(snapshot) => lines.json("snapshot", describe(snapshot)),
+        Ok(snapshot) => {
+            let mut fields = describe(snapshot);
+            if keeping.policy.is_some() {
+                fields["promised_until"] =
+                    json!(keeping.until_ms(snapshot).and_then(output::utc_time));
+            }
+            lines.json("snapshot", fields);
+        }
         Err(broken) => lines.json(
             "broken_snapshot",
             json!({ "number": broken.number, "reason": broken.error.to_string() }),

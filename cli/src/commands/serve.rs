@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use indelible_engine::serve::{Quota, serve};
+use indelible_engine::serve::{LockLimit, Quota, ServeTerms, serve};
 use indelible_engine::store::LocalStore;
 use indelible_format::name::Name;
 
@@ -40,7 +40,11 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<Exit, Failure> {
         let warning = "this kernel can't confine the server to its directory";
         output::warn_failure(context, &Failure::of(Exit::Failed, &error).context(warning));
     }
-    serve(&store, quota, &mut input, &mut output)
+    let locks = Some(LockLimit {
+        span_ms: args.max_lock.ms(),
+        clock: context.env.clock.clone(),
+    });
+    serve(&store, ServeTerms { quota, locks }, &mut input, &mut output)
         .map_err(|error| Failure::of(Exit::Failed, &error))?;
     Ok(Exit::Done)
 }

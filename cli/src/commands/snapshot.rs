@@ -35,6 +35,7 @@ pub(crate) fn run(context: &Context, args: Snapshot) -> Result<Exit, Failure> {
         level: args.level,
         delta: args.delta == Toggle::On,
         keep_packs: args.keep_packs.map(|size| size.as_u64()),
+        lock: !args.no_lock,
     };
     // What can't be read is found before the repository is opened, and so
     // before a passphrase is asked for.
@@ -59,8 +60,16 @@ pub(crate) fn run(context: &Context, args: Snapshot) -> Result<Exit, Failure> {
     })?;
     report(context, &request.name, &summary);
     // The snapshot is safe, and the operator must hear of the log all the same.
+    if let Some(short) = &summary.locked.short {
+        let failure = Failure::of(Exit::ShortLock, &**short)
+            .context("the snapshot was taken, and is not locked for as long as promised")
+            .hint("give the host credentials that may lock, or run `indelible retain extend` elsewhere and `snapshot --no-lock` here");
+        output::warn_failure(context, &failure);
+    }
     Ok(if contradicts {
         Exit::Rollback
+    } else if summary.locked.short.is_some() {
+        Exit::ShortLock
     } else {
         Exit::Done
     })
@@ -233,6 +242,8 @@ fn report(context: &Context, name: &Name, summary: &Summary) {
                 "added_bytes": accounting.added_bytes,
                 "packs": summary.packs,
                 "changed_files": summary.changed.len(),
+                "promised_until": summary.locked.promised_until_ms.and_then(output::utc_time),
+                "locks_extended": summary.locked.extended,
                 "took_ms": summary.took_ms,
             }),
         );

@@ -146,6 +146,12 @@ fn exit(report: &Report) -> Exit {
         Exit::Done
     } else if report.problems.iter().all(of_state) {
         Exit::Rollback
+    } else if report
+        .problems
+        .iter()
+        .all(|problem| problem.kind == ProblemKind::ShortLock)
+    {
+        Exit::ShortLock
     } else {
         Exit::Integrity
     }

@@ -6,7 +6,7 @@
 //! another connection is faster, the store's exclusive creation decides, and the log is
 //! read again. A name that is taken is left to the store, which compares.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indelible_format::authority::{Authority, GenesisError, Void};
 use indelible_format::entry::Header;
@@ -16,10 +16,15 @@ use indelible_format::limits::{COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, LEAF_BYTES_MAX
 use indelible_format::rights::Kind;
 
 use super::Quota;
+use crate::env::Clock;
 use crate::log::{self, LogError, Signed};
 use crate::store::{
-    AppendStore, Area, Capabilities, Listed, ObjectKey, PutOutcome, ReadStore, StoreError, hand_on,
+    AppendStore, Area, Capabilities, Listed, ObjectKey, PutOutcome, ReadStore, StoreError,
+    VersionId, hand_on,
 };
+
+/// A day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
 
 /// Why a guard refuses an object.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,12 @@ pub enum Refusal {
     /// An entry that was signed for another log.
     #[error("it states another log than this one")]
     OtherLog,
+    /// A lock for longer than the server allows.
+    #[error("this server locks for at most {days} days")]
+    LockTooLong {
+        /// Days from now on.
+        days: u64,
+    },
     /// The log must be understood by who judges what is added.
     #[error("entry {number} ({kind}) must be understood first, and this release does not know it")]
     NewerRelease {
@@ -70,20 +81,38 @@ pub enum Refusal {
     },
 }
 
+/// What one client may have.
+#[derive(Default)]
+pub struct ServeTerms {
+    /// How much it may store; without one, as much as there is room for.
+    pub quota: Option<Quota>,
+    /// For how long it may lock; without one, it may not.
+    pub locks: Option<LockLimit>,
+}
+
+/// For how long a client may lock what is there, so that a stolen key fills no disk for
+/// ever.
+pub struct LockLimit {
+    /// From now on, in milliseconds.
+    pub span_ms: u64,
+    /// Tells when now is.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// A store in front of a store, for one client.
 pub struct Guard<'a> {
     store: &'a dyn AppendStore,
-    quota: Option<Quota>,
+    terms: ServeTerms,
     /// The log as it was last seen.
     log: Mutex<Option<History>>,
 }
 
 impl<'a> Guard<'a> {
     /// Stands in front of a store.
-    pub fn new(store: &'a dyn AppendStore, quota: Option<Quota>) -> Self {
+    pub fn new(store: &'a dyn AppendStore, terms: ServeTerms) -> Self {
         Self {
             store,
-            quota,
+            terms,
             log: Mutex::new(None),
         }
     }
@@ -99,7 +128,7 @@ impl<'a> Guard<'a> {
 
     /// Creates an object that may be created, within the quota.
     fn create(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
-        let Some(quota) = &self.quota else {
+        let Some(quota) = &self.terms.quota else {
             return self.store.put_new(key, bytes);
         };
         quota.charge(bytes.len() as u64)?;
@@ -230,10 +259,10 @@ impl ReadStore for Guard<'_> {
     hand_on!(store: read_version, locked_until, location);
 
     fn capabilities(&self) -> Capabilities {
-        // Nobody makes a lock longer through it.
+        let can = self.store.capabilities();
         Capabilities {
-            locks: false,
-            ..self.store.capabilities()
+            locks: can.locks && self.terms.locks.is_some(),
+            ..can
         }
     }
 }
@@ -255,5 +284,24 @@ impl AppendStore for Guard<'_> {
 
     fn prepare(&self) -> Result<(), StoreError> {
         self.store.prepare()
+    }
+
+    fn extend_lock(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        let Some(limit) = &self.terms.locks else {
+            return Err(StoreError::LocksUnsupported {
+                location: self.location(),
+            });
+        };
+        let latest_ms = limit.clock.now_unix_ms().saturating_add(limit.span_ms);
+        if until_ms > latest_ms {
+            let days = limit.span_ms / DAY_MS;
+            return Err(refused(key, Refusal::LockTooLong { days }));
+        }
+        self.store.extend_lock(key, version, until_ms)
     }
 }

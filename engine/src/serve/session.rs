@@ -17,6 +17,7 @@ use indelible_format::protocol::{
 };
 use indelible_format::wire::LayoutError;
 
+use crate::retention::checked_version;
 use crate::store::wire::{area_of, fault_of, key_of, object_of, read_frame};
 use crate::store::{AppendStore, Listed, ObjectKey, PutOutcome, StoreError};
 
@@ -149,9 +150,13 @@ impl Serving<'_> {
     fn answer(&self, number: u64, request: Request<'_>) {
         let mut read = Vec::new();
         let answer = match request {
-            Request::Hello => Ok(Answer::Welcome {
-                conditional_create: self.store.capabilities().conditional_create,
-            }),
+            Request::Hello => {
+                let can = self.store.capabilities();
+                Ok(Answer::Welcome {
+                    conditional_create: can.conditional_create,
+                    locks: can.locks,
+                })
+            }
             Request::Prepare => self.store.prepare().map(|()| Answer::Done),
             Request::Put { object, bytes } => {
                 let outcome = self.store.put_new(&key_of(&object), bytes);
@@ -168,13 +173,33 @@ impl Serving<'_> {
                     Answer::Bytes { size, bytes: &read }
                 }),
             Request::List { area, after } => Ok(self.page(area, after.as_ref())),
-            Request::Extend { .. } => {
-                let fault = Fault::new(Reason::Unsupported, "this store locks no objects");
-                Ok(Answer::Fault(fault))
-            }
+            Request::Extend { object, until_ms } => self.extend(&key_of(&object), until_ms),
+            Request::Locked { object } => self.locked(&key_of(&object)),
         };
         let answer = answer.unwrap_or_else(|error| Answer::Fault(fault_of(&error)));
         self.say(&answer.frame(number));
+    }
+
+    /// Extends a lock, and says how long it is now.
+    fn extend(&self, key: &ObjectKey, until_ms: u64) -> Result<Answer<'static>, StoreError> {
+        let version = checked_version(self.store, key)?;
+        match self.store.extend_lock(key, &version, until_ms) {
+            Ok(()) => Ok(Answer::Locked {
+                until_ms: Some(until_ms),
+            }),
+            Err(StoreError::WouldShorten {
+                locked_until_ms, ..
+            }) => Ok(Answer::Locked {
+                until_ms: Some(locked_until_ms),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn locked(&self, key: &ObjectKey) -> Result<Answer<'static>, StoreError> {
+        let version = checked_version(self.store, key)?;
+        let until_ms = self.store.locked_until(key, &version)?;
+        Ok(Answer::Locked { until_ms })
     }
 
     /// The size of an object, and what exists of a range. Of a log entry the oldest

@@ -1,6 +1,7 @@
 //! Seals what was stored, and commits it.
 //!
-//! By now every pack is durable. Each pack of earlier snapshots that this one
+//! By now every pack is durable. What the snapshot needs is locked for as long as is
+//! promised before the entry is signed ([`super::locking`]). Each pack of earlier snapshots that this one
 //! leans on is checked to be there right before the log entry is signed, and
 //! again if another writer took the number: signing asserts that all of it
 //! exists.
@@ -18,11 +19,21 @@ use indelible_format::planted::{Bug, planted};
 use indelible_format::secret::SecretKey;
 
 use super::SnapshotRunError;
+use super::locking::{Locked, Locking};
 use super::writer::Written;
 use crate::log::AppendError;
 use crate::progress::{Note, Phase, Progress};
 use crate::repository::{Listings, Repository};
+use crate::retention::InForce;
 use crate::store::{AppendStore, ObjectKey, put_object};
+
+/// What became of a commit.
+pub(super) struct Committed {
+    /// Number of its entry.
+    pub(super) number: u64,
+    /// What became of its locks.
+    pub(super) locked: Locked,
+}
 
 /// Seals and commits what was stored.
 pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
@@ -31,8 +42,9 @@ pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
     manifest: &Manifest,
     written: Written,
     listings: &Listings,
+    terms: Option<&InForce>,
     progress: &dyn Progress,
-) -> Result<u64, SnapshotRunError> {
+) -> Result<Committed, SnapshotRunError> {
     progress.begin(Phase::Committing, None);
     let domain = repository.key().domain;
     let reached = |pack: &PackId| {
@@ -42,13 +54,24 @@ pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
         (listed.entry, listed.place)
     };
     let reach = Reach::collect(written.reused.iter().map(reached));
-    let body = seal_commit(repository, commit, manifest, written.packs, &reach)?;
+    let mut locking = Locking::begin(repository, manifest, terms);
+    locking.need(repository, &written, listings);
+    let body = seal_commit(
+        repository,
+        commit,
+        manifest,
+        (written.packs, locking.until_ms()),
+        &reach,
+    )?;
     let inline = SnapshotBody::Inline(body.clone());
     let body = if inline.encode().len() <= BODY_BYTES_MAX {
         inline
     } else {
         store_record(repository.store(), &body)?
     };
+    if let SnapshotBody::Record { id, .. } = &body {
+        locking.add(ObjectKey::Record(*id));
+    }
 
     let store = repository.store();
     let mut first = true;
@@ -61,6 +84,7 @@ pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
                 });
             }
             check_reach(store, &domain, &written.reused, listings)?;
+            locking.lock(history.next);
             Ok(Body::Snapshot(body.clone()))
         },
     );
@@ -68,15 +92,16 @@ pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
         AppendError::Draft(error) => error,
         other => Box::new(other).into(),
     })?;
+    let locked = locking.finish(number);
     progress.end(Phase::Committing);
-    Ok(number)
+    Ok(Committed { number, locked })
 }
 
 fn seal_commit<S: AppendStore + ?Sized>(
     repository: &Repository<'_, S>,
     commit: CommitId,
     manifest: &Manifest,
-    packs: Vec<NewPack>,
+    (packs, retain_until_ms): (Vec<NewPack>, Option<u64>),
     reach: &Reach,
 ) -> Result<CommitBody, SnapshotRunError> {
     let (key, env) = (repository.key(), repository.env());
@@ -102,7 +127,13 @@ fn seal_commit<S: AppendStore + ?Sized>(
         wrap: env.random(),
     };
     Ok(CommitBody::seal(
-        &binding, packs, None, reach, manifest, keys, &random,
+        &binding,
+        packs,
+        retain_until_ms,
+        reach,
+        manifest,
+        keys,
+        &random,
     )?)
 }
 

@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
+use indelible_format::policy::LockMode;
+
 use super::{
     Action, AppendStore, Area, Capabilities, ExpireStore, Listed, ObjectKey, PutOutcome, ReadStore,
     StoreError, Version, VersionId,
@@ -306,6 +308,10 @@ impl<S: AppendStore + ?Sized> AppendStore for FaultyStore<'_, S> {
 
     fn prepare(&self) -> Result<(), StoreError> {
         self.ask(Request::Prepare, AppendStore::prepare)
+    }
+
+    fn lock_new(&self, mode: LockMode, span_ms: u64) {
+        self.inner.lock_new(mode, span_ms);
     }
 
     fn extend_lock(

@@ -11,7 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use indelible_format::policy::LockMode;
 
 use crate::env::Clock;
 
@@ -31,15 +34,29 @@ pub struct MemoryStore {
 }
 
 /// How a store locks what is put into it.
-#[derive(Clone)]
 struct Locking {
     clock: Arc<dyn Clock>,
-    span_ms: u64,
+    span_ms: AtomicU64,
+}
+
+impl Clone for Locking {
+    fn clone(&self) -> Self {
+        Self {
+            clock: Arc::clone(&self.clock),
+            span_ms: AtomicU64::new(self.span_ms()),
+        }
+    }
+}
+
+impl Locking {
+    fn span_ms(&self) -> u64 {
+        self.span_ms.load(Ordering::Relaxed)
+    }
 }
 
 impl fmt::Debug for Locking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Locking for {} ms", self.span_ms)
+        write!(f, "Locking for {} ms", self.span_ms())
     }
 }
 
@@ -96,7 +113,10 @@ impl MemoryStore {
     /// nothing before. Whoever tampers is not stopped by that.
     pub fn locking(clock: Arc<dyn Clock>, span_ms: u64) -> Self {
         Self {
-            locking: Some(Locking { clock, span_ms }),
+            locking: Some(Locking {
+                clock,
+                span_ms: AtomicU64::new(span_ms),
+            }),
             ..Self::default()
         }
     }
@@ -382,7 +402,7 @@ impl AppendStore for MemoryStore {
         }
         let mut version = state.version(bytes);
         if let Some(locking) = &self.locking {
-            version.locked_until_ms = locking.clock.now_unix_ms() + locking.span_ms;
+            version.locked_until_ms = locking.clock.now_unix_ms() + locking.span_ms();
         }
         state.objects.insert(*key, vec![version]);
         Ok(PutOutcome::Created)
@@ -390,6 +410,12 @@ impl AppendStore for MemoryStore {
 
     fn prepare(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn lock_new(&self, _mode: LockMode, span_ms: u64) {
+        if let Some(locking) = &self.locking {
+            locking.span_ms.store(span_ms, Ordering::Relaxed);
+        }
     }
 
     fn extend_lock(

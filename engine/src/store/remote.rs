@@ -56,6 +56,7 @@ pub struct RemoteStore {
     output: Mutex<Box<dyn Write + Send>>,
     waiting: Arc<Mutex<Waiting>>,
     conditional_create: bool,
+    locks: bool,
 }
 
 impl fmt::Debug for RemoteStore {
@@ -85,8 +86,14 @@ impl RemoteStore {
             .map_err(|error| unreachable(Lost::Broken(Arc::new(error))))?;
         let frame = next_frame(&mut input).map_err(&unreachable)?;
         let answer = Answer::decode(&frame).map_err(|error| unreachable(error.into()))?;
-        let conditional_create = match answer {
-            (0, Answer::Welcome { conditional_create }) => conditional_create,
+        let (conditional_create, locks) = match answer {
+            (
+                0,
+                Answer::Welcome {
+                    conditional_create,
+                    locks,
+                },
+            ) => (conditional_create, locks),
             (_, Answer::Fault(fault)) => return Err(error_of(&fault, None, &location)),
             _ => return Err(unreachable(Lost::Unasked)),
         };
@@ -102,6 +109,7 @@ impl RemoteStore {
             output: Mutex::new(output),
             waiting,
             conditional_create,
+            locks,
         })
     }
 
@@ -209,6 +217,15 @@ impl RemoteStore {
             }
         }
     }
+
+    /// Until when an object is locked, as a server's answer has it.
+    fn lock_of(&self, key: &ObjectKey, request: &Request<'_>) -> Result<Option<u64>, StoreError> {
+        let frame = self.ask(request)?;
+        match Answer::decode(&frame) {
+            Ok((_, Answer::Locked { until_ms })) => Ok(until_ms),
+            _ => Err(self.failure(&frame, Some(key))),
+        }
+    }
 }
 
 impl ReadStore for RemoteStore {
@@ -305,11 +322,26 @@ impl ReadStore for RemoteStore {
         read_only_version(self, key, version, len_bytes_max)
     }
 
+    fn locked_until(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<Option<u64>, StoreError> {
+        if *version != VersionId::only() {
+            return Err(StoreError::NotFound { key: *key });
+        }
+        if !self.locks {
+            return Ok(None);
+        }
+        let object = object_of(key);
+        self.lock_of(key, &Request::Locked { object })
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             versions: false,
             conditional_create: self.conditional_create,
-            locks: false,
+            locks: self.locks,
         }
     }
 
@@ -365,6 +397,31 @@ impl AppendStore for RemoteStore {
         match Answer::decode(&frame) {
             Ok((_, Answer::Done)) => Ok(()),
             _ => Err(self.failure(&frame, None)),
+        }
+    }
+
+    fn extend_lock(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        if *version != VersionId::only() {
+            return Err(StoreError::NotFound { key: *key });
+        }
+        if !self.locks {
+            return Err(StoreError::LocksUnsupported {
+                location: self.location.clone(),
+            });
+        }
+        let object = object_of(key);
+        match self.lock_of(key, &Request::Extend { object, until_ms })? {
+            Some(end_ms) if end_ms == until_ms => Ok(()),
+            Some(locked_until_ms) if locked_until_ms > until_ms => Err(StoreError::WouldShorten {
+                key: *key,
+                locked_until_ms,
+            }),
+            _ => Err(self.unreachable(Lost::Unasked)),
         }
     }
 }

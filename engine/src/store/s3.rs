@@ -35,7 +35,7 @@ mod xml;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rusty_s3::{Bucket, Credentials, UrlStyle};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -43,8 +43,9 @@ use url::Url;
 
 pub use self::address::{S3Address, S3AddressError};
 pub use self::client::Patience;
-pub use self::lock::{LockMode, ObjectLock};
+pub use self::lock::ObjectLock;
 pub use self::settings::{Lookup, S3Settings, S3SettingsError};
+pub use indelible_format::policy::LockMode;
 
 use self::client::Client;
 use super::ObjectKey;
@@ -73,7 +74,7 @@ pub struct S3Store {
     client: Client,
     /// Before every name in the bucket: empty, or with a slash behind it.
     prefix: String,
-    lock: Option<ObjectLock>,
+    lock: RwLock<Option<ObjectLock>>,
     /// Whether the store was seen to let one of racing creators win.
     conditional: AtomicBool,
 }
@@ -82,7 +83,7 @@ impl fmt::Debug for S3Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("S3Store")
             .field("location", &self.client.location)
-            .field("lock", &self.lock)
+            .field("lock", &self.lock())
             .finish_non_exhaustive()
     }
 }
@@ -125,9 +126,14 @@ impl S3Store {
             } else {
                 format!("{}/", address.prefix)
             },
-            lock: options.lock,
+            lock: RwLock::new(options.lock),
             conditional: AtomicBool::new(false),
         })
+    }
+
+    /// The lock of what is created.
+    fn lock(&self) -> Option<ObjectLock> {
+        *self.lock.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name in the bucket of an object.

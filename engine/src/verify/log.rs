@@ -38,6 +38,7 @@ pub(super) fn begin<S: ReadStore + ?Sized>(
         undecoded: 0,
         decodes: 0,
         nodes: 0,
+        locks: 0,
         problems: Vec::new(),
         accepted: Vec::new(),
         snapshots: Vec::new(),

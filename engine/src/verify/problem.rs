@@ -50,6 +50,8 @@ pub enum ProblemKind {
     Tree,
     /// A snapshot needs a pack that its reach does not name.
     OutsideReach,
+    /// Something that a snapshot needs may be removed before the repository promises.
+    ShortLock,
 }
 
 impl ProblemKind {
@@ -75,6 +77,7 @@ impl ProblemKind {
             Self::ChunkMissing => "chunk-missing",
             Self::Tree => "tree-damaged",
             Self::OutsideReach => "outside-reach",
+            Self::ShortLock => "lock-short",
         }
     }
 
@@ -100,6 +103,7 @@ impl ProblemKind {
             Self::ChunkMissing => "a chunk is nowhere to be found",
             Self::Tree => "a snapshot's tree is damaged",
             Self::OutsideReach => "a snapshot needs a pack that it does not say it reaches",
+            Self::ShortLock => "a snapshot is locked shorter than promised",
         }
     }
 
@@ -135,6 +139,9 @@ impl ProblemKind {
             Self::Snapshot | Self::Basis | Self::Tree | Self::ChunkMissing | Self::OutsideReach => {
                 "this snapshot does not restore in full; use another one, and take a new one now"
             }
+            Self::ShortLock => {
+                "run `indelible retain extend` with credentials that may lock; if the store locks nothing, nothing keeps the promise"
+            }
         }
     }
 
@@ -154,6 +161,7 @@ impl ProblemKind {
             Self::Directory | Self::Basis => Check::Directories,
             Self::Snapshot | Self::Tree | Self::ChunkMissing | Self::OutsideReach => Check::Trees,
             Self::Chunk => Check::Chunks,
+            Self::ShortLock => Check::Locks,
         }
     }
 
@@ -201,11 +209,13 @@ pub enum Check {
     Trees,
     /// Chunks, decoded.
     Chunks,
+    /// Locks, against what is promised.
+    Locks,
 }
 
 impl Check {
     /// Every check, each after what it leans on.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Log,
         Self::Freshness,
         Self::Records,
@@ -214,6 +224,7 @@ impl Check {
         Self::Directories,
         Self::Trees,
         Self::Chunks,
+        Self::Locks,
     ];
 
     /// The lowest level that makes it.
@@ -222,7 +233,7 @@ impl Check {
             Self::Log | Self::Freshness | Self::Records | Self::Presence | Self::Contents => {
                 Level::Packs
             }
-            Self::Directories | Self::Trees => Level::Tree,
+            Self::Directories | Self::Trees | Self::Locks => Level::Tree,
             Self::Chunks => Level::Data,
         }
     }

@@ -68,6 +68,9 @@ pub struct Report {
     pub decodes: u64,
     /// Pages and nodes walked.
     pub nodes: u64,
+    /// Objects whose locks were asked for; none where nothing is promised, or no key
+    /// tells what.
+    pub locks: u64,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
     /// Known junk in the log. Not errors.

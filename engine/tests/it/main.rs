@@ -19,6 +19,7 @@ mod log_races;
 mod mirror;
 mod pack;
 mod restore;
+mod retention;
 mod revocation;
 mod rights;
 mod round_trips;

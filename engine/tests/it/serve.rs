@@ -8,19 +8,23 @@ use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::sync::Arc;
 use std::thread;
 
-use indelible_engine::env::OsEntropy;
+use indelible_engine::env::{ManualClock, OsEntropy};
 use indelible_engine::repository::Repository;
-use indelible_engine::serve::{Quota, serve, session};
+use indelible_engine::serve::{LockLimit, Quota, ServeTerms, serve, session};
 use indelible_engine::store::conformance::{self, Subject};
 use indelible_engine::store::{
     AppendStore, Area, Capabilities, ExpireStore, Listed, LocalStore, MemoryStore, ObjectKey,
     PutOutcome, ReadStore, RemoteStore, StoreError, Version, VersionId,
 };
+use indelible_format::ids::RecordId;
 use indelible_format::protocol::{Answer, Request};
 
 use crate::support::{
-    CHUNKER, Client, Fixture, listed, new_repository, restore_stream, rows, take_stream,
+    CHUNKER, Client, Fixture, START_UNIX_MS, listed, new_repository, restore_stream, rows,
+    take_stream,
 };
+
+const DAY_MS: u64 = 86_400_000;
 
 /// The client's ends of two pipes to a thread that serves.
 fn serving<F>(serve: F) -> (PipeReader, PipeWriter)
@@ -41,7 +45,8 @@ fn guarded<S: AppendStore + 'static>(
     let store = Arc::clone(store);
     serving(move |requests, answers| {
         // What it ends with, the client sees.
-        let _ = serve(&*store, quota, requests, answers);
+        let terms = ServeTerms { quota, locks: None };
+        let _ = serve(&*store, terms, requests, answers);
     })
 }
 
@@ -129,6 +134,14 @@ impl<S: ReadStore> ReadStore for Reached<S> {
         self.remote.read_version(key, version, most)
     }
 
+    fn locked_until(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<Option<u64>, StoreError> {
+        self.remote.locked_until(key, version)
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.remote.capabilities()
     }
@@ -145,6 +158,15 @@ impl<S: ReadStore> AppendStore for Reached<S> {
 
     fn prepare(&self) -> Result<(), StoreError> {
         self.remote.prepare()
+    }
+
+    fn extend_lock(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.remote.extend_lock(key, version, until_ms)
     }
 }
 
@@ -191,16 +213,78 @@ impl Subject for Local {
 
 /// A store behind a connection keeps every promise of a store.
 ///
-/// Method: the common suite, over a store in memory and one in a directory.
+/// Method: the common suite, over a store in memory, one that locks, and one in a
+/// directory.
 #[test]
 fn a_remote_store_conforms() {
     conformance::check(&|| Box::new(Memory(reached(MemoryStore::new()))));
+    conformance::check(&|| {
+        let clock = Arc::new(ManualClock::new(START_UNIX_MS));
+        Box::new(Memory(reached(MemoryStore::locking(clock, DAY_MS))))
+    });
     conformance::check(&|| {
         let root = tempfile::tempdir().expect("a temporary directory");
         let store = LocalStore::open(root.path(), Arc::new(OsEntropy)).expect("it exists");
         store.prepare().expect("it is writable");
         Box::new(Local(reached(store), root))
     });
+}
+
+/// A client locks as long as the server allows, and no longer; nothing gets shorter.
+///
+/// Method: a store that locks for a day, behind a guard that allows 400 days, and one
+/// that allows none.
+#[test]
+fn a_server_bounds_locks() {
+    let clock = Arc::new(ManualClock::new(START_UNIX_MS));
+    let store = MemoryStore::locking(Arc::clone(&clock) as _, DAY_MS);
+    let key = ObjectKey::Record(RecordId::of(b"record"));
+    assert!(
+        store
+            .put_new(&key, b"record")
+            .expect("it is new")
+            .is_stored()
+    );
+    let store = Arc::new(store);
+    let client = |span_ms: Option<u64>| {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        let ends = serving(move |requests, answers| {
+            let locks = span_ms.map(|span_ms| LockLimit { span_ms, clock });
+            let terms = ServeTerms { quota: None, locks };
+            let _ = serve(&*store, terms, requests, answers);
+        });
+        connect(ends).expect("the server welcomes")
+    };
+    let only = VersionId::only();
+    let remote = client(Some(400 * DAY_MS));
+    assert!(remote.capabilities().locks);
+    let until = || remote.locked_until(&key, &only).expect("it is there");
+    assert_eq!(until(), Some(START_UNIX_MS + DAY_MS));
+    let longest = START_UNIX_MS + 400 * DAY_MS;
+    remote
+        .extend_lock(&key, &only, longest)
+        .expect("it is allowed");
+    let error = remote
+        .extend_lock(&key, &only, longest + 1)
+        .expect_err("it is too long");
+    assert!(error.to_string().contains("at most 400 days"), "{error}");
+    let error = remote.extend_lock(&key, &only, START_UNIX_MS + 2 * DAY_MS);
+    assert!(matches!(
+        error,
+        Err(StoreError::WouldShorten { locked_until_ms, .. }) if locked_until_ms == longest
+    ));
+    assert_eq!(until(), Some(longest));
+
+    let remote = client(None);
+    assert!(!remote.capabilities().locks);
+    let refused = remote.extend_lock(&key, &only, longest + 1);
+    assert!(matches!(refused, Err(StoreError::LocksUnsupported { .. })));
+    assert_eq!(
+        store
+            .locked_until(&key, &store.versions(&key).unwrap()[0].id)
+            .unwrap(),
+        Some(longest)
+    );
 }
 
 /// A log entry that was written again is read as its oldest version, and long listings

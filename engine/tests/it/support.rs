@@ -268,6 +268,7 @@ pub(crate) fn request(name: &str) -> Request {
         level: COMPRESSION_LEVEL,
         delta: true,
         keep_packs: None,
+        lock: true,
     }
 }
 

@@ -23,6 +23,7 @@ use indelible_format::pack::{self, PackHeader};
 use indelible_format::page::{self, Page, TreeEntry};
 use indelible_format::path::EntryPath;
 use indelible_format::places;
+use indelible_format::policy::Policy;
 use indelible_format::protocol::{Answer, Request, frame_len};
 use indelible_format::slot::PassphraseSlot;
 use indelible_format::wire::{Builder, Cursor, LayoutError};
@@ -37,7 +38,7 @@ pub(crate) type Codec = fn(&[u8]) -> Option<Vec<u8>>;
 pub(crate) const OWN: PackId = PackId([0; 32]);
 
 /// All codecs by their names.
-pub(crate) const CODECS: [(&str, Codec); 29] = [
+pub(crate) const CODECS: [(&str, Codec); 30] = [
     ("log-entry", log_entry),
     ("genesis-body", |bytes| {
         Some(Genesis::decode(bytes).ok()?.encode())
@@ -65,6 +66,7 @@ pub(crate) const CODECS: [(&str, Codec); 29] = [
     ("grant-facts", |bytes| {
         Some(GrantFacts::decode(bytes).ok()?.encode())
     }),
+    ("policy", |bytes| Some(Policy::decode(bytes).ok()?.encode())),
     ("name", |bytes| Some(Name::new(bytes).ok()?.as_str().into())),
     ("pattern", |bytes| {
         Some(Pattern::new(bytes).ok()?.as_str().into())

@@ -126,6 +126,7 @@ fn name(check: Check) -> &'static str {
         Check::Directories => "directories",
         Check::Trees => "trees",
         Check::Chunks => "chunks",
+        Check::Locks => "locks",
     }
 }
 
@@ -141,6 +142,9 @@ fn left_out(report: &Report, check: Check) -> Option<String> {
     }
     if check == Check::Freshness && unpinned {
         return Some(text::freshness(&report.freshness));
+    }
+    if check == Check::Locks && report.locks == 0 {
+        return Some("nothing is promised, so no lock was asked for".to_owned());
     }
     let all_unread = report.packs > 0 && report.unread.packs == report.packs;
     (check.reads_packs() && all_unread).then(|| format!("no pack was read: {}", unread(report)))
@@ -238,6 +242,7 @@ mod tests {
             undecoded: 0,
             decodes: 0,
             nodes: 0,
+            locks: 0,
             problems: Vec::new(),
             accepted: Vec::new(),
             snapshots: vec![Verdict {
@@ -271,7 +276,7 @@ mod tests {
         assert_eq!(snapshots(&sound, &[]).skipped, 0);
         assert_eq!(snapshots(&report(Level::Packs, None), &[]).skipped, 1);
         let suite = checks(&sound, &[]);
-        assert_eq!((suite.tests, suite.skipped, suite.failures), (8, 1, 0));
+        assert_eq!((suite.tests, suite.skipped, suite.failures), (9, 2, 0));
     }
 
     /// Deltas for which there was no time are said to be not decoded, where chunks are

@@ -77,6 +77,7 @@ fn verified(report: &Report) -> Value {
         "chunks_decoded": report.chunks,
         "chunks_not_decoded": report.undecoded,
         "nodes_walked": report.nodes,
+        "locks_asked": report.locks,
         "snapshots": report.snapshots.len(),
         "problems": report.problems.len(),
         "accepted": report.accepted.len(),

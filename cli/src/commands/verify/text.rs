@@ -97,6 +97,12 @@ fn summary(report: &Report, problems: usize) {
     if let Some(undecoded) = undecoded(report) {
         output::line(&undecoded);
     }
+    if report.locks > 0 {
+        output::line(&format!(
+            "asked for the locks of {} under a promise",
+            output::count(report.locks, "object", "objects"),
+        ));
+    }
     output::line(&freshness(&report.freshness));
     output::line(&verdict(report, problems));
 }

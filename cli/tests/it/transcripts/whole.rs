@@ -40,6 +40,7 @@ Commands:
   mount        Show the snapshots as a file system that nobody can write to
   verify       Prove that the repository is whole
   log          Look at the log
+  retain       Promise for how long snapshots stay, and have the store lock them
   mirror       Copy what another place lacks of the repository. Takes no key
   checkpoint   Print the signed size and root of the log, to be kept elsewhere
   serve        Serve a repository to a host that may add to it, and nothing else
@@ -71,7 +72,8 @@ Common options:
 Begin with `indelible demo`, or with `indelible init`.
 Exit codes: 0 done, 1 failed, 2 usage, 4 source failed and nothing committed, 10 no repository,
 12 wrong key or right missing, 13 store unreachable, 14 already there, 20 integrity failure,
-21 rollback or fork, 23 object missing, 24 policy unmet, 25 outcome unknown, 130 interrupted.
+21 rollback or fork, 22 locked shorter than promised, 23 object missing, 24 policy unmet, 25 outcome
+unknown, 130 interrupted.
 
 "]]
     );

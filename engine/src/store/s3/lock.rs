@@ -5,6 +5,8 @@
 //! would allow it is not asked. The lock names the version whose bytes the caller
 //! checked, so nobody can have it put on another.
 
+use indelible_format::policy::LockMode;
+
 use super::super::{Action, ObjectKey, StoreError, VersionId};
 use super::S3Store;
 use super::client::{Fetch, reads_nothing};
@@ -13,30 +15,18 @@ use super::request::Request;
 use super::time::lock_date;
 use super::xml;
 
-/// Who may break a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockMode {
-    /// Whoever the bucket's owner grants it to. It protects from mistakes, and
-    /// from those who have only the credentials of a backup.
-    Governance,
-    /// Nobody, until it ends.
-    Compliance,
+/// As S3 writes it.
+pub(super) const fn name_of(mode: LockMode) -> &'static str {
+    match mode {
+        LockMode::Governance => "GOVERNANCE",
+        LockMode::Compliance => "COMPLIANCE",
+    }
 }
 
-impl LockMode {
-    /// As S3 writes it.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Governance => "GOVERNANCE",
-            Self::Compliance => "COMPLIANCE",
-        }
-    }
-
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        [Self::Governance, Self::Compliance]
-            .into_iter()
-            .find(|mode| mode.name() == name)
-    }
+pub(super) fn mode_of(name: &str) -> Option<LockMode> {
+    [LockMode::Governance, LockMode::Compliance]
+        .into_iter()
+        .find(|mode| name_of(*mode) == name)
 }
 
 /// The lock that objects are created with.
@@ -101,7 +91,7 @@ impl S3Store {
         version: &VersionId,
         until_ms: u64,
     ) -> Result<(), StoreError> {
-        let lock = self.lock.ok_or_else(|| self.locks_unsupported())?;
+        let lock = self.lock().ok_or_else(|| self.locks_unsupported())?;
         // S3 counts in seconds.
         let until_ms = until_ms.div_ceil(1_000).saturating_mul(1_000);
         let held = self.retention(key, version)?;
@@ -121,7 +111,7 @@ impl S3Store {
         let until = lock_date(until_ms).ok_or_else(|| self.locks_unsupported())?;
         let body = format!(
             "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>{}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>",
-            mode.name()
+            name_of(mode)
         );
         let request = Request::put(self.path_of(key), body.as_bytes())
             .query("retention", "")

@@ -76,7 +76,7 @@ impl S3Store {
         if ask("versioning", "Status")? != "Enabled" {
             return Err(self.unfit(Unfit::NotVersioned));
         }
-        if self.lock.is_none() {
+        if self.lock().is_none() {
             return Ok(());
         }
         match ask("object-lock", "ObjectLockEnabled") {

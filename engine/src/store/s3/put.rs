@@ -14,10 +14,15 @@
 //! - "Taken" may be the effect of our own try whose answer was lost, so it is
 //!   always followed by a comparison of bytes.
 
+use std::sync::PoisonError;
+
+use indelible_format::policy::LockMode;
+
 use super::super::{Action, AppendStore, ObjectKey, PutOutcome, StoreError, Version, VersionId};
 use super::S3Store;
 use super::client::Fetch;
 use super::fault::{Fault, is_raced, is_transient};
+use super::lock::{ObjectLock, name_of};
 use super::request::Request;
 use super::time::lock_date;
 
@@ -42,13 +47,13 @@ impl S3Store {
     /// The request that creates an object, with its lock. The store's clock counts.
     fn creation<'a>(&self, key: &ObjectKey, bytes: &'a [u8]) -> Result<Request<'a>, StoreError> {
         let request = Request::put(self.path_of(key), bytes).header("if-none-match", "*");
-        let Some(lock) = self.lock else {
+        let Some(lock) = self.lock() else {
             return Ok(request);
         };
         let until_ms = self.client.store_now_ms().saturating_add(lock.span_ms);
         let until = lock_date(until_ms).ok_or_else(|| self.locks_unsupported())?;
         Ok(request
-            .header("x-amz-object-lock-mode", lock.mode.name())
+            .header("x-amz-object-lock-mode", name_of(lock.mode))
             .header("x-amz-object-lock-retain-until-date", until))
     }
 
@@ -172,6 +177,13 @@ impl AppendStore for S3Store {
         self.learn_time()?;
         self.check_bucket()?;
         self.check_conditions()
+    }
+
+    fn lock_new(&self, mode: LockMode, span_ms: u64) {
+        let lock = ObjectLock { mode, span_ms };
+        if lock.is_sound() {
+            *self.lock.write().unwrap_or_else(PoisonError::into_inner) = Some(lock);
+        }
     }
 
     fn extend_lock(

@@ -307,7 +307,7 @@ impl ReadStore for S3Store {
         Capabilities {
             versions: true,
             conditional_create: self.is_conditional(),
-            locks: self.lock.is_some(),
+            locks: self.lock().is_some(),
         }
     }
 

@@ -9,7 +9,7 @@ use quick_xml::events::Event;
 
 use super::super::Answer;
 use super::fault::Garbled;
-use super::lock::{LockMode, Retention};
+use super::lock::{Retention, mode_of};
 use super::time::parse_lock_date;
 
 /// No answer of S3 is nested deeper than four.
@@ -152,7 +152,7 @@ fn unquoted(text: &str) -> String {
 pub(super) fn retention(bytes: &[u8]) -> Result<Retention, Garbled> {
     let (mut mode, mut until_ms) = (None, None);
     walk(bytes, &mut |met| match met {
-        Met::End("Mode", text) => mode = LockMode::from_name(text),
+        Met::End("Mode", text) => mode = mode_of(text),
         Met::End("RetainUntilDate", text) => until_ms = parse_lock_date(text),
         _ => {}
     })?;

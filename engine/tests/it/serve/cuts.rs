@@ -195,6 +195,7 @@ fn a_lying_server_is_not_believed() {
                 requests.read_exact(&mut hello).expect("a hello");
                 let welcome = Answer::Welcome {
                     conditional_create: true,
+                    locks: false,
                 };
                 answers.write_all(&welcome.frame(0)).expect("a client");
                 let mut request = [0; 4];

@@ -2,9 +2,10 @@
 
 use indelible_format::bundle::KeyBundle;
 use indelible_format::grant::GrantFacts;
-use indelible_format::ids::{CommitId, SignerId};
+use indelible_format::ids::{CommitId, RepositoryId, SignerId};
 use indelible_format::key_file::{KeyFile, KeyFileError};
 use indelible_format::name::{Name, Pattern};
+use indelible_format::policy::{Hold, Policy, Promise};
 use indelible_format::slot::PassphraseSlot;
 
 use super::{Found, Refused, list};
@@ -64,6 +65,27 @@ pub(super) fn facts(vector: &Vector) -> Result<Found, Refused> {
     Ok(Found::encoded(facts.encode())
         .give("label", facts.label())
         .give("patterns", list(facts.patterns())))
+}
+
+pub(super) fn policy(vector: &Vector) -> Result<Found, Refused> {
+    let policy = Policy::decode(vector.bytes())?;
+    Ok(told(Found::encoded(policy.encode()), &policy))
+}
+
+pub(super) fn policy_body(vector: &Vector) -> Result<Found, Refused> {
+    let repository = RepositoryId(vector.array("repository"));
+    let commit = CommitId(vector.array("commit"));
+    let policy = Policy::open(vector.bytes(), &repository, &commit, &vector.key("psk"))?;
+    Ok(told(Found::new(), &policy))
+}
+
+fn told(found: Found, policy: &Policy) -> Found {
+    let promised = |promise: &Promise| format!("{}={}", promise.pattern, promise.retain_ms);
+    let held = |hold: &Hold| format!("{}={}", hold.entry, hold.until_ms);
+    found
+        .give("mode", format!("{:?}", policy.mode()))
+        .give("promises", list(policy.promises().iter().map(promised)))
+        .give("holds", list(policy.holds().iter().map(held)))
 }
 
 pub(super) fn name(vector: &Vector) -> Result<Found, Refused> {

@@ -91,6 +91,8 @@ pub(crate) fn run(vector: &Vector) -> Result<Found, Refused> {
         "passphrase-slot" => keys::slot,
         "key-file" => keys::key_file,
         "grant-facts" => keys::facts,
+        "policy" => keys::policy,
+        "policy-body" => keys::policy_body,
         "name" => keys::name,
         "pattern" => keys::pattern,
         "derive" => primitives::derive,

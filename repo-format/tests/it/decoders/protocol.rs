@@ -21,6 +21,7 @@ pub(super) fn request(vector: &Vector) -> Result<Found, Refused> {
         Request::Read { .. } => "read",
         Request::List { .. } => "list",
         Request::Extend { .. } => "extend",
+        Request::Locked { .. } => "locked",
     };
     Ok(Found::encoded(encoded)
         .give("number", number)
@@ -32,7 +33,7 @@ pub(super) fn answer(vector: &Vector) -> Result<Found, Refused> {
     let encoded = codecs::codec("answer")(vector.bytes()).expect("it was decoded");
     let found = Found::encoded(encoded).give("number", number);
     Ok(match answer {
-        Answer::Welcome { .. } => found.give("kind", "welcome"),
+        Answer::Welcome { locks, .. } => found.give("kind", "welcome").give("locks", locks),
         Answer::Done => found.give("kind", "done"),
         Answer::Put(_) => found.give("kind", "put"),
         Answer::Bytes { size, bytes } => found
@@ -40,6 +41,9 @@ pub(super) fn answer(vector: &Vector) -> Result<Found, Refused> {
             .give("size", size)
             .give("bytes", bytes.len()),
         Answer::Page { items, .. } => found.give("kind", "page").give("items", items.len()),
+        Answer::Locked { until_ms } => found
+            .give("kind", "locked")
+            .give("until", until_ms.unwrap_or(0)),
         Answer::Fault(fault) => found.give("kind", "fault").give("message", fault.message()),
     })
 }

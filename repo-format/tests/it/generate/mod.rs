@@ -27,6 +27,7 @@ mod keys;
 mod packs;
 #[rustfmt::skip]
 mod pages;
+mod policies;
 #[rustfmt::skip]
 mod primitives;
 #[rustfmt::skip]
@@ -49,6 +50,7 @@ pub(crate) fn all() -> Vec<Vector> {
         contents::make,
         entries::make,
         grants::make,
+        policies::make,
         histories::make,
         judged::make,
         keys::make,

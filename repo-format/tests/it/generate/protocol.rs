@@ -49,7 +49,7 @@ fn requests() -> Vec<Vector> {
     group.reject("cut", "no whole number", "Truncated: request", cut(&prepare, 1));
     let kind = "Unknown: kind of a request";
     group.reject("kind-0", "kind 0", kind, patch(&prepare, 0, &[0]));
-    group.reject("kind-7", "kind 7: nothing removes or overwrites", kind, patch(&prepare, 0, &[7]));
+    group.reject("kind-8", "kind 8: nothing removes or overwrites", kind, patch(&prepare, 0, &[8]));
     group.reject("kind-answer", "an answer", kind, patch(&prepare, 0, &[0x82]));
     for (name, area) in [("packs", Area::Packs), ("records", Area::Records), ("log", Area::Log)] {
         group.accept(&format!("list-{name}"), "from the beginning", asked(&Request::List { area, after: None }));
@@ -69,6 +69,7 @@ fn requests() -> Vec<Vector> {
     let long = [&foreign[..11], &4_097_u16.to_le_bytes(), &[b'a'; 4_097]].concat();
     group.reject("list-long", "a name of 4,097 bytes", &format!("OutOfBounds: {path}"), long);
     group.accept("extend", "a lock", asked(&Request::Extend { object: PACK, until_ms: 1_795_316_400_000 }));
+    group.accept("locked", "until when", asked(&Request::Locked { object: Object::Log(7) }));
     group.vectors
 }
 
@@ -93,15 +94,16 @@ fn puts_and_reads() -> Vec<Vector> {
 
 fn answers() -> Vec<Vector> {
     let mut group = Group::new("answer", "16.3");
-    let welcome = answered(&Answer::Welcome { conditional_create: true });
+    let welcome = answered(&Answer::Welcome { conditional_create: true, locks: false });
     group.accept("welcome", "to a hello", welcome.clone());
-    group.accept("welcome-plain", "of a store that does not exclude", answered(&Answer::Welcome { conditional_create: false }));
-    group.reject("welcome-flag", "a reserved bit", "Reserved: welcome", patch(&welcome, 19, &[2]));
+    group.accept("welcome-plain", "of a store that does not exclude", answered(&Answer::Welcome { conditional_create: false, locks: false }));
+    group.accept("welcome-locks", "of a store that locks", answered(&Answer::Welcome { conditional_create: true, locks: true }));
+    group.reject("welcome-flag", "a reserved bit", "Reserved: welcome", patch(&welcome, 19, &[4]));
     group.reject("welcome-magic", "another magic number", "Magic: hello", flip(&welcome, 9));
     group.reject("welcome-version", "version 2", "OutOfBounds: version of the protocol", patch(&welcome, 17, &[2]));
     let done = answered(&Answer::Done);
     group.accept("done", "no body", done.clone());
-    group.reject("kind", "kind 0x87", "Unknown: kind of an answer", patch(&done, 0, &[0x87]));
+    group.reject("kind", "kind 0x88", "Unknown: kind of an answer", patch(&done, 0, &[0x88]));
     group.reject("kind-request", "a request", "Unknown: kind of an answer", patch(&done, 0, &[2]));
     group.reject("cut", "no whole number", "Truncated: answer", cut(&done, 1));
     group.reject("trailing", "a byte behind", "Trailing: answer", longer(&done, &[0]));
@@ -115,6 +117,8 @@ fn answers() -> Vec<Vector> {
     group.accept("bytes", "a whole object", bytes.clone());
     group.accept("bytes-none", "only the size", answered(&Answer::Bytes { size: 5, bytes: b"" }));
     group.reject("bytes-many", "more than the object has", "OutOfBounds: length of a read", longer(&bytes, &[0]));
+    group.accept("locked", "until a time", answered(&Answer::Locked { until_ms: Some(1_795_316_400_000) }));
+    group.accept("locked-not", "not locked", answered(&Answer::Locked { until_ms: None }));
     let fault = answered(&Answer::Fault(Fault::new(Reason::Refused, "its bytes have another hash")));
     group.accept("fault", "nothing was created", fault.clone());
     let reason = "Unknown: reason of a fault";

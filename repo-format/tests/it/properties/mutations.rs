@@ -96,6 +96,7 @@ fn log_encoding() -> Vec<BoxedStrategy<Encoding>> {
         encoded("key-bundle", any_::bundle(), |x| x.encode().to_vec()),
         encoded("passphrase-slot", any_::slot(), |x| x.encode()),
         encoded("grant-facts", any_::facts(), |x| x.encode()),
+        encoded("policy", any_::policy(), |x| x.encode()),
         encoded("name", any_::name(), |x| x.as_str().into()),
         encoded("pattern", any_::pattern(), |x| x.as_str().into()),
     ]

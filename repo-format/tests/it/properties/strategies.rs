@@ -9,16 +9,18 @@ use indelible_format::directory::{Base, Directory, Record};
 use indelible_format::genesis::{ChunkerParameters, Genesis};
 use indelible_format::grant::{Authorize, GrantFacts, Revoke};
 use indelible_format::ids::{ChunkId, DomainId, LogHash, PackId, RecordId, SealingKey, SignerId};
+use indelible_format::limits::RETAIN_MS_MAX;
 use indelible_format::manifest::{Accounting, Manifest, Source};
 use indelible_format::name::{Name, Pattern};
 use indelible_format::node::{Item, Node, PlacedRoot, Root};
 use indelible_format::page::{Content, EntryKind, Metadata, Page, TreeEntry};
 use indelible_format::path::EntryPath;
 use indelible_format::places::Place;
+use indelible_format::policy::{Hold, LockMode, Policy, Promise};
 use indelible_format::rights::{Kinds, Rights};
 use indelible_format::slot::PassphraseSlot;
 use indelible_format::wire::Builder;
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -132,6 +134,23 @@ pub(super) fn revoke() -> impl Strategy<Value = Revoke> {
     })
 }
 
+pub(super) fn policy() -> impl Strategy<Value = Policy> {
+    let modes = vec![LockMode::Governance, LockMode::Compliance];
+    let promises = btree_map(pattern(), 1..=RETAIN_MS_MAX, 1..5);
+    let holds = btree_map(any::<u64>(), 1..=u64::MAX, 0..5);
+    let parts = (prop::sample::select(modes), promises, holds);
+    parts.prop_map(|(mode, promises, holds)| {
+        let promise = |(pattern, retain_ms)| Promise { pattern, retain_ms };
+        let hold = |(entry, until_ms)| Hold { entry, until_ms };
+        Policy::new(
+            mode,
+            promises.into_iter().map(promise).collect(),
+            holds.into_iter().map(hold).collect(),
+        )
+        .unwrap()
+    })
+}
+
 pub(super) fn attest() -> impl Strategy<Value = Attest> {
     let levels = vec![Level::Packs, Level::Tree, Level::Data, Level::Drill];
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
@@ -152,7 +171,7 @@ pub(super) fn attest() -> impl Strategy<Value = Attest> {
 /// A commit body that nobody can open.
 pub(super) fn commit_body() -> impl Strategy<Value = CommitBody> {
     let pack = (1_u32..=32 << 20, hash());
-    let packs = proptest::collection::btree_map(hash(), pack, 0..4);
+    let packs = btree_map(hash(), pack, 0..4);
     let sealed = || vec(any::<u8>(), 0..100);
     (any::<u64>(), packs, hash(), sealed(), sealed()).prop_map(
         |(retention, packs, salt, reach, manifest)| {
@@ -349,8 +368,7 @@ pub(super) fn contents() -> impl Strategy<Value = Vec<(EntryPath, Contents)>> {
         }
         builder.finish().unwrap().unwrap()
     });
-    proptest::collection::btree_map(path(), table, 1..4)
-        .prop_map(|tables| tables.into_iter().collect())
+    btree_map(path(), table, 1..4).prop_map(|tables| tables.into_iter().collect())
 }
 
 pub(super) fn encode_contents(tables: &[(EntryPath, Contents)]) -> Vec<u8> {

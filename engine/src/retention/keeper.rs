@@ -1,0 +1,162 @@
+//! Makes locks long enough, with as few calls as may be.
+//!
+//! Why it is safe: a lock that this client does not know to be long enough is extended,
+//! whatever it was. What the client keeps of locks can only be wrong about a store that
+//! broke them, which `verify` notices, since it asks.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use indelible_format::ids::{PackId, RecordId};
+use indelible_format::limits::{COMMIT_BYTES_MAX, PACK_BYTES_MAX};
+
+use super::Term;
+use crate::state::RepositoryState;
+use crate::store::{AppendStore, ObjectKey, ReadStore, StoreError, VersionId};
+
+/// Locks that are extended at once: each is a call or three, and most of its time is
+/// latency.
+const THREADS: usize = 8;
+
+/// A lock could not be made as long as was promised.
+#[derive(Debug, thiserror::Error)]
+#[error("could not lock {key} for as long as the repository promises")]
+pub struct LockError {
+    /// Which object.
+    pub key: ObjectKey,
+    /// Why.
+    pub source: StoreError,
+}
+
+/// Extends locks, and knows which it need not.
+pub struct Keeper<'k, S: ?Sized> {
+    store: &'k S,
+    state: Option<RepositoryState>,
+    known: BTreeMap<ObjectKey, u64>,
+    changed: bool,
+}
+
+impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
+    /// Begins with what this client knows of the store's locks.
+    pub fn new(store: &'k S, state: Option<&RepositoryState>) -> Self {
+        Self {
+            store,
+            known: state
+                .map(|state| state.locks(&store.location()))
+                .unwrap_or_default(),
+            state: state.cloned(),
+            changed: false,
+        }
+    }
+
+    /// Makes the locks of these objects long enough, and gives how many had to be made
+    /// longer.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`] of one of them. Some others are extended then.
+    pub fn ensure(
+        &mut self,
+        keys: impl IntoIterator<Item = ObjectKey>,
+        term: Term,
+    ) -> Result<u64, LockError> {
+        let known = &self.known;
+        let is_due = |key: &ObjectKey| known.get(key).is_none_or(|end| *end < term.until_ms);
+        let due: Vec<ObjectKey> = keys.into_iter().filter(is_due).collect();
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new((BTreeMap::new(), None));
+        let extend_all = || {
+            while let Some(key) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let extended = extend(self.store, key, term.lock_end_ms(key));
+                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                match extended {
+                    Ok(end_ms) => drop(done.0.insert(*key, end_ms)),
+                    Err(source) => {
+                        done.1.get_or_insert(LockError { key: *key, source });
+                        next.store(due.len(), Ordering::Relaxed);
+                    }
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..THREADS.min(due.len()) {
+                scope.spawn(extend_all);
+            }
+            extend_all();
+        });
+        let (ends, error) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let extended = ends.len() as u64;
+        self.changed |= extended > 0;
+        self.known.extend(ends);
+        error.map_or(Ok(extended), Err)
+    }
+
+    /// Remembers the locks that end after now. That they can't be remembered is not
+    /// missed: the store is asked again.
+    pub fn keep(mut self, now_ms: u64) {
+        if let Some(state) = self.state.filter(|_| self.changed) {
+            self.known.retain(|_, end_ms| *end_ms > now_ms);
+            state.keep_locks(&self.store.location(), &self.known);
+        }
+    }
+}
+
+/// Extends one lock, and gives its end as it is now, which may be later.
+fn extend<S: AppendStore + ?Sized>(
+    store: &S,
+    key: &ObjectKey,
+    end_ms: u64,
+) -> Result<u64, StoreError> {
+    let version = checked_version(store, key)?;
+    match store.extend_lock(key, &version, end_ms) {
+        Ok(()) => Ok(end_ms),
+        Err(StoreError::WouldShorten {
+            locked_until_ms, ..
+        }) => Ok(locked_until_ms),
+        Err(error) => Err(error),
+    }
+}
+
+/// The version of an object that counts, so that no lock is put on what somebody else
+/// wrote over it. Where there is one alone, it is the one.
+///
+/// # Errors
+///
+/// As [`ReadStore::versions`]; [`StoreError::NotFound`] where none has the bytes that its name
+/// says.
+pub fn checked_version<S: ReadStore + ?Sized>(
+    store: &S,
+    key: &ObjectKey,
+) -> Result<VersionId, StoreError> {
+    if !store.capabilities().versions {
+        return Ok(VersionId::only());
+    }
+    let versions = store.versions(key)?;
+    let named = |bytes: &[u8]| match key {
+        ObjectKey::Pack(id) => PackId::of(bytes) == *id,
+        ObjectKey::Record(id) => RecordId::of(bytes) == *id,
+        ObjectKey::Log(_) | ObjectKey::Repository => true,
+    };
+    let limit = match key {
+        ObjectKey::Pack(_) => PACK_BYTES_MAX as u64,
+        _ => COMMIT_BYTES_MAX as u64,
+    };
+    let alone = versions.len() == 1;
+    for version in versions {
+        let is_oldest_that_counts = matches!(key, ObjectKey::Log(_) | ObjectKey::Repository);
+        if alone || is_oldest_that_counts {
+            return Ok(version.id);
+        }
+        if version.size_bytes <= limit
+            && named(&store.read_version(key, &version.id, version.size_bytes)?)
+        {
+            return Ok(version.id);
+        }
+    }
+    Err(StoreError::NotFound { key: *key })
+}
