@@ -34,7 +34,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_bytes: Option<ByteSize>,
     /// For how long from now on this account may lock what is stored, where the directory
-    /// can lock (`indelible init --immutable`).
+    /// can lock.
     #[arg(long, value_name = "SPAN", default_value = "400d")]
     pub(crate) max_lock: KeptFor,
     /// On whose account it is counted.

@@ -99,7 +99,7 @@ fn must_lock(place: &Place, store: &Store, mode: LockMode) -> Result<(), Failure
         Exit::Policy,
         format!("{place} locks nothing, so nothing would keep the promise"),
     )
-    .hint("use a bucket with Object Lock, or a directory with --immutable, or leave out --retain"))
+    .hint("use a bucket with Object Lock, or leave out --retain"))
 }
 
 /// Says so before a passphrase is asked for. Creation itself decides.
