@@ -6,7 +6,7 @@
 //! newest at or before it, in the local zone.
 
 use indelible_engine::repository::{BrokenSnapshot, Snapshot};
-use indelible_format::name::Name;
+use indelible_format::name::{Name, Pattern};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
@@ -95,6 +95,15 @@ fn end_of(text: &str) -> Option<u64> {
         .timestamp()
         .as_millisecond();
     u64::try_from(ms).ok()?.checked_sub(1)
+}
+
+/// The NAMEs that were meant: all, if none was typed.
+pub(crate) fn names(typed: Option<&str>) -> Result<Pattern, Failure> {
+    let Some(text) = typed else {
+        return Ok(Pattern::all());
+    };
+    Pattern::new(text.as_bytes())
+        .map_err(|error| Failure::usage(format!("{text:?} is no NAME: {error}")))
 }
 
 /// Finds the snapshot that was meant.

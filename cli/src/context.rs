@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use indelible_engine::env::Env;
 use indelible_engine::keys::Credential;
+use indelible_engine::read::ReadError;
 use indelible_engine::repository::{OpenError, Repository, SeenLog, read_log};
 use indelible_engine::state::{State, StateError};
 use indelible_format::history::Continuity;
@@ -280,6 +281,15 @@ impl Context {
             )
             .hint(error.to_string())
         })
+    }
+}
+
+/// Refuses a key that may not look into snapshots.
+pub(crate) fn needs_verify(repository: &Opened<'_>) -> Result<(), Failure> {
+    if repository.key().verify.is_some() {
+        Ok(())
+    } else {
+        Err(ReadError::NotAllowed { needed: "verify" }.into())
     }
 }
 

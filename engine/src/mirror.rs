@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use indelible_format::commit::SnapshotBody;
 use indelible_format::entry::{Body, Entry};
 use indelible_format::history::History;
-use indelible_format::ids::{LogHash, PackId, RecordId};
+use indelible_format::ids::LogHash;
 use indelible_format::limits::{COMMIT_BYTES_MAX, LEAF_BYTES_MAX, PACK_BYTES_MAX};
 use rayon::prelude::*;
 
@@ -277,14 +277,9 @@ impl<S: ReadStore + ?Sized, D: AppendStore + ?Sized> Run<'_, S, D> {
 
     /// The version of an object that has the hash which is its name.
     fn right_version(&self, key: &ObjectKey, most: usize) -> Result<Option<Vec<u8>>, StoreError> {
-        let is_right = |bytes: &[u8]| match key {
-            ObjectKey::Pack(id) => PackId::of(bytes) == *id,
-            ObjectKey::Record(id) => RecordId::of(bytes) == *id,
-            ObjectKey::Log(_) | ObjectKey::Repository => true,
-        };
         let served = self.original.read(key, most as u64);
         if let Ok(bytes) = &served
-            && is_right(bytes)
+            && key.names(bytes)
         {
             return served.map(Some);
         }
@@ -293,7 +288,7 @@ impl<S: ReadStore + ?Sized, D: AppendStore + ?Sized> Run<'_, S, D> {
         }
         for version in self.original.versions(key)? {
             let bytes = self.original.read_version(key, &version.id, most as u64)?;
-            if is_right(&bytes) {
+            if key.names(&bytes) {
                 return Ok(Some(bytes));
             }
         }

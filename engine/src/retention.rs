@@ -8,16 +8,19 @@
 //! verified. What this client remembers of them only saves it from asking each night.
 
 mod asked;
+mod at_once;
 mod extend;
 mod grid;
 mod keeper;
 mod needed;
 
-use indelible_format::entry::{Body, Entry};
+use indelible_format::entry::Body;
+use indelible_format::history::History;
 use indelible_format::ids::CommitId;
 use indelible_format::name::Name;
 use indelible_format::policy::{Hold, LockMode, Policy, Promise};
 use indelible_format::rights::Kind;
+use indelible_format::secret::SecretKey;
 use indelible_format::wire::LayoutError;
 
 use crate::keys::Forbidden;
@@ -32,7 +35,7 @@ pub use keeper::{Keeper, LockError, checked_version};
 pub use needed::Needed;
 
 /// A day, in milliseconds.
-const DAY_MS: u64 = 86_400_000;
+pub(crate) const DAY_MS: u64 = 86_400_000;
 
 /// For how long a store locks what is put before an entry names it.
 const NEW_LOCK_MS: u64 = 7 * DAY_MS;
@@ -47,6 +50,26 @@ pub struct InForce {
 }
 
 impl InForce {
+    /// The newest policy of a log that opens.
+    fn of(history: &History, psk: &SecretKey) -> Option<Self> {
+        let authority = &history.authority;
+        let mut entries = history.entries.iter().rev();
+        entries.find_map(|(number, entry)| {
+            let Body::Opaque(Kind::Policy, body) = entry.body() else {
+                return None;
+            };
+            if authority.is_distrusted(entry) {
+                return None;
+            }
+            let commit = entry.header().commit;
+            let policy = Policy::open(body, &authority.repository(), &commit, psk).ok()?;
+            Some(Self {
+                entry: *number,
+                policy,
+            })
+        })
+    }
+
     /// Until when a snapshot is promised to stay, Unix milliseconds; `None` where nothing
     /// is promised (SPEC 17.2).
     pub fn promised_until_ms(&self, snapshot: &Snapshot, now_ms: u64) -> Option<u64> {
@@ -92,9 +115,7 @@ impl InForce {
 
 /// As [`InForce::begin`], of a policy that is not in the log yet.
 fn begin_locking<S: AppendStore + ?Sized>(store: &S, policy: &Policy) {
-    let longest = policy.promises().iter().map(|promise| promise.retain_ms);
-    let span_ms = longest.max().unwrap_or(NEW_LOCK_MS).min(NEW_LOCK_MS);
-    store.lock_new(policy.mode(), span_ms);
+    store.lock_new(policy.mode(), policy.longest_ms().min(NEW_LOCK_MS));
 }
 
 /// A policy that was made.
@@ -140,32 +161,15 @@ pub enum PolicyRefused {
 impl<S: ReadStore + ?Sized> Repository<'_, S> {
     /// The policy that counts, if there is one (SPEC 17.1).
     pub fn policy(&self) -> Option<InForce> {
-        let history = self.history();
-        let mut entries = history.entries.iter().rev();
-        entries.find_map(|(number, entry)| {
-            let policy = self.read_policy(entry)?;
-            let entry = *number;
-            Some(InForce { entry, policy })
-        })
-    }
-
-    fn read_policy(&self, entry: &Entry) -> Option<Policy> {
-        let Body::Opaque(Kind::Policy, body) = entry.body() else {
-            return None;
-        };
-        if self.history().authority.is_distrusted(entry) {
-            return None;
-        }
-        let commit = entry.header().commit;
-        Policy::open(body, &self.id(), &commit, &self.key().psk).ok()
+        InForce::of(self.history(), &self.key().psk)
     }
 }
 
 impl<S: AppendStore + ?Sized> Repository<'_, S> {
     /// Promises for how long snapshots of some NAMEs are kept, beside what is promised
-    /// to others. `mode` stays as it is where it is not
-    /// given, and is governance in the first policy. The log as it then is is locked for as
-    /// long as the longest promise has it.
+    /// to others. `mode` stays as it is where it is not given, and is governance in the
+    /// first policy. The log as it then is gets locked for as long as the longest promise
+    /// has it.
     ///
     /// # Errors
     ///
@@ -229,23 +233,27 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         })
     }
 
+    /// Appends the policy that `make` makes of the one before, also if another writer
+    /// states one in between.
     fn append_policy(
         &mut self,
         make: impl Fn(Option<&Policy>) -> Result<Policy, PolicyRefused>,
     ) -> Result<Stated, PolicyRefused> {
-        let before = self.policy();
-        let policy = make(before.as_ref().map(|before| &before.policy))?;
-        begin_locking(self.store(), &policy);
-        let commit = CommitId(self.env().random());
-        let body = policy.seal(&self.id(), &commit, &self.key().psk, self.env().random());
-        let appended = self.append(commit, |_| -> Result<_, PolicyRefused> {
-            Ok(Body::Opaque(Kind::Policy, body.clone()))
+        let (repository, env) = (self.id(), self.env().clone());
+        let (store, psk) = (self.store(), self.key().psk.clone());
+        let commit = CommitId(env.random());
+        let appended = self.append(commit, |history: &History| -> Result<_, PolicyRefused> {
+            let before = InForce::of(history, &psk);
+            let policy = make(before.as_ref().map(|before| &before.policy))?;
+            begin_locking(store, &policy);
+            let body = policy.seal(&repository, &commit, &psk, env.random());
+            Ok(Body::Opaque(Kind::Policy, body))
         });
         let entry = appended.map_err(|error| match error {
             AppendError::Draft(error) => error,
             error => PolicyRefused::Append(Box::new(error)),
         })?;
-        let short = self.lock_log(&policy).err();
+        let short = self.lock_log().err();
         Ok(Stated { entry, short })
     }
 }

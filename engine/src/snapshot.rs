@@ -159,7 +159,8 @@ pub fn run<S: AppendStore + ?Sized>(
     let (started_ms, began) = (clock.now_unix_ms(), clock.monotonic_ms());
     may_write(repository, &request.name)?;
     check_notes(request)?;
-    let policy = repository.policy();
+    // Who leaves locking to another may not be allowed to lock what it puts, either.
+    let policy = repository.policy().filter(|_| request.lock);
     if let Some(policy) = &policy {
         policy.begin(repository.store());
     }
@@ -217,14 +218,13 @@ pub fn run<S: AppendStore + ?Sized>(
     let packs = written.packs.len();
     let lists = lists.and_then(|lists| remembered.keep(lists, &written));
     let adopted_journals = std::mem::take(&mut prepared.adopted_journals);
-    let terms = policy.as_ref().filter(|_| request.lock);
     let Committed { number, locked } = commit_snapshot(
         repository,
         commit,
         &manifest,
         written,
         &prepared.listings,
-        terms,
+        policy.as_ref(),
         progress,
     )?;
     // What the journals named is committed now, or was not needed: in both cases

@@ -195,10 +195,10 @@ pub fn with_key<S: ReadStore + ?Sized>(
     let mut stock = Stock::new(&inventory.packs);
     stock.open_packs(repository, &listings, level == Level::Data, &round)?;
     progress.begin(Phase::WalkingTree, None);
-    tree::walk_all(repository, &listings, &mut stock, &mut report, progress);
+    let snapshots = tree::walk_all(repository, &listings, &mut stock, &mut report, progress);
     progress.end(Phase::WalkingTree);
     stock.report_into(&mut report);
-    locks::check(repository, &listings, &mut report, progress);
+    locks::check(repository, &snapshots, &listings, &mut report, progress);
     report.attribute(true);
     Ok(report)
 }

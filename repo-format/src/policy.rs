@@ -104,6 +104,12 @@ impl Policy {
         matching.map(|promise| promise.retain_ms).max()
     }
 
+    /// For how long those NAMEs are kept that are kept longest, milliseconds.
+    pub fn longest_ms(&self) -> u64 {
+        let all = self.promises.iter().map(|promise| promise.retain_ms);
+        all.max().expect("a policy has a promise")
+    }
+
     /// Until when a snapshot is held, if it is.
     pub fn held_until_ms(&self, entry: u64) -> Option<u64> {
         let held = self.holds.iter().find(|hold| hold.entry == entry);

@@ -3,11 +3,11 @@
 use indelible_engine::repository::Snapshot;
 use indelible_engine::sql;
 use indelible_engine::view::{TableRows, rows_of};
-use indelible_format::name::Pattern;
 use indelible_format::path::EntryPath;
 use serde_json::json;
 
 use super::look::Looking;
+use crate::address;
 use crate::args::Find;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -15,11 +15,7 @@ use crate::failure::Failure;
 use crate::output::{self, Lines, Table};
 
 pub(crate) fn run(context: &Context, args: &Find) -> Result<Exit, Failure> {
-    let names = match &args.name {
-        Some(text) => Pattern::new(text.as_bytes())
-            .map_err(|error| Failure::usage(format!("{text:?} is no NAME: {error}")))?,
-        None => Pattern::all(),
-    };
+    let names = address::names(args.name.as_deref())?;
     let store = context.store()?;
     let looking = Looking::new(context, &store)?;
     let mut show = Show::new(context);

@@ -3,26 +3,20 @@
 use indelible_engine::repository::{BrokenSnapshot, Snapshot};
 use indelible_engine::retention::InForce;
 use indelible_format::history::Continuity;
-use indelible_format::name::Pattern;
 use serde_json::json;
 
+use crate::address;
 use crate::args::List;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Lines, Table};
 
 pub(crate) fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
-    let pattern = match &args.name {
-        Some(text) => Pattern::new(text.as_bytes())
-            .map_err(|error| Failure::usage(format!("{text:?} is no NAME: {error}")))?,
-        None => Pattern::all(),
-    };
+    let pattern = address::names(args.name.as_deref())?;
     let store = context.store()?;
     let repository = context.open(&store)?;
-    if repository.key().verify.is_none() {
-        return Err(indelible_engine::read::ReadError::NotAllowed { needed: "verify" }.into());
-    }
+    context::needs_verify(&repository)?;
     let found = repository.snapshots();
     let shown = found.iter().filter(|found| match found {
         Ok(snapshot) => pattern.matches(&snapshot.manifest.name),

@@ -4,14 +4,13 @@ pub(crate) mod compliance;
 
 use indelible_engine::repository::Snapshot;
 use indelible_engine::retention::{InForce, Locks, Needed, Stated};
-use indelible_engine::store::ObjectKey;
 use indelible_format::name::Pattern;
 use indelible_format::policy::{LockMode, Policy, Promise};
 use serde_json::json;
 
 use crate::address;
 use crate::args::{Retain, RetainFor, RetainHold, RetainPromise, RetainShow};
-use crate::context::{Context, Opened};
+use crate::context::{self, Context, Opened};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Lines, Table};
@@ -43,14 +42,10 @@ impl Shown {
 }
 
 fn show(context: &Context, args: &RetainShow) -> Result<Exit, Failure> {
-    let pattern = match &args.name {
-        Some(text) => Pattern::new(text.as_bytes())
-            .map_err(|error| Failure::usage(format!("{text:?} is no NAME: {error}")))?,
-        None => Pattern::all(),
-    };
+    let pattern = address::names(args.name.as_deref())?;
     let store = context.store()?;
     let repository = context.open(&store)?;
-    needs_verify(&repository)?;
+    context::needs_verify(&repository)?;
     let policy = repository.policy();
     let now_ms = context.env.clock.now_unix_ms();
     let shown = look(context, &repository, &pattern, policy.as_ref(), now_ms);
@@ -80,13 +75,6 @@ fn show(context: &Context, args: &RetainShow) -> Result<Exit, Failure> {
     })
 }
 
-fn needs_verify(repository: &Opened<'_>) -> Result<(), Failure> {
-    if repository.key().verify.is_some() {
-        return Ok(());
-    }
-    Err(indelible_engine::read::ReadError::NotAllowed { needed: "verify" }.into())
-}
-
 /// Asks for the locks of all that the snapshots need.
 fn look(
     context: &Context,
@@ -96,25 +84,19 @@ fn look(
     now_ms: u64,
 ) -> Vec<Shown> {
     let (listings, _) = repository.listings();
-    let mut snapshots = Vec::new();
-    for snapshot in repository.snapshots().into_iter().flatten() {
-        if pattern.matches(&snapshot.manifest.name)
-            && let Ok(needed) = Needed::of(repository, &snapshot, &listings)
-        {
-            snapshots.push((snapshot, needed));
-        }
-    }
-    let needed = snapshots.iter().flat_map(|(_, needed)| needed.keys());
-    let mut keys: Vec<ObjectKey> = needed.collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let locks = Locks::ask(repository.store(), &keys, &Bars::new(context));
-    let shown = |(snapshot, needed): (Snapshot, Needed)| Shown {
-        promised_until_ms: policy.and_then(|policy| policy.promised_until_ms(&snapshot, now_ms)),
-        locked_until_ms: locks.first_end_ms(needed.keys()),
-        snapshot,
+    let mut snapshots: Vec<Snapshot> = repository.snapshots().into_iter().flatten().collect();
+    snapshots.retain(|snapshot| pattern.matches(&snapshot.manifest.name));
+    let locks = Locks::ask(repository, &snapshots, &listings, &Bars::new(context));
+    let shown = |snapshot: Snapshot| {
+        let needed = Needed::of(repository, &snapshot, &listings).ok()?;
+        Some(Shown {
+            promised_until_ms: policy
+                .and_then(|policy| policy.promised_until_ms(&snapshot, now_ms)),
+            locked_until_ms: locks.first_end_ms(needed.keys()),
+            snapshot,
+        })
     };
-    snapshots.into_iter().map(shown).collect()
+    snapshots.into_iter().filter_map(shown).collect()
 }
 
 fn headline(policy: Option<&InForce>) -> String {
@@ -228,7 +210,7 @@ fn hold(context: &Context, args: &RetainHold) -> Result<Exit, Failure> {
     let until_ms = when::later(context, "--until", &args.until)?;
     let store = context.store()?;
     let mut repository = context.open(&store)?;
-    needs_verify(&repository)?;
+    context::needs_verify(&repository)?;
     let chosen = address::resolve(&args.snap, repository.snapshots())?;
     if chosen.snapshot.refused.is_some() {
         return Err(Failure::new(
@@ -270,7 +252,7 @@ pub(crate) fn tell(context: &Context, stated: &Stated) -> Exit {
 fn extend(context: &Context) -> Result<Exit, Failure> {
     let store = context.store()?;
     let repository = context.open(&store)?;
-    needs_verify(&repository)?;
+    context::needs_verify(&repository)?;
     let bars = Bars::new(context);
     let extended = repository.extend_locks(&bars);
     drop(bars);

@@ -2,17 +2,16 @@
 //!
 //! It is the store's word, and all that can be had without trying to remove something.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
+use super::at_once;
 use super::keeper::checked_version;
+use super::needed::Needed;
 use crate::progress::{Phase, Progress};
+use crate::repository::{Listings, Repository, Snapshot};
 use crate::store::{ObjectKey, ReadStore, StoreError};
-
-/// Questions that are asked at once.
-const THREADS: usize = 8;
 
 /// The end of a lock, Unix milliseconds, or none.
 pub type Lock = Result<Option<u64>, StoreError>;
@@ -24,32 +23,43 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// Asks a store for each, several at once.
-    pub fn ask<S: ReadStore + ?Sized>(
-        store: &S,
-        keys: &[ObjectKey],
+    /// Asks a store for the lock of each object that some snapshots need, once.
+    ///
+    /// What a snapshot needs is gathered from one after the other, since all of them
+    /// together name most objects over and over. One whose reach can't be read is passed
+    /// over.
+    pub fn ask<'s, S: ReadStore + ?Sized>(
+        repository: &Repository<'_, S>,
+        snapshots: impl IntoIterator<Item = &'s Snapshot>,
+        listings: &Listings,
         progress: &dyn Progress,
     ) -> Self {
+        let mut keys = BTreeSet::new();
+        for snapshot in snapshots {
+            if let Ok(needed) = Needed::of(repository, snapshot, listings) {
+                keys.extend(needed.keys());
+            }
+        }
+        let keys: Vec<ObjectKey> = keys.into_iter().collect();
+        let store = repository.store();
         progress.begin(Phase::CheckingLocks, Some(keys.len() as u64));
-        let (next, asked) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-        let ask_all = || {
-            while let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let version = checked_version(store, key);
-                let lock = version.and_then(|version| store.locked_until(key, &version));
-                let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-                asked.insert(*key, lock);
-                progress.advance(Phase::CheckingLocks, 1);
-            }
-        };
-        thread::scope(|scope| {
-            for _ in 1..THREADS.min(keys.len()) {
-                scope.spawn(ask_all);
-            }
-            ask_all();
+        let asked = Mutex::new(BTreeMap::new());
+        at_once::visit(&keys, |key| {
+            let version = checked_version(store, key);
+            let lock = version.and_then(|version| store.locked_until(key, &version));
+            let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.insert(*key, lock);
+            progress.advance(Phase::CheckingLocks, 1);
+            ControlFlow::Continue(())
         });
         progress.end(Phase::CheckingLocks);
         let by_key = asked.into_inner().unwrap_or_else(PoisonError::into_inner);
         Self { by_key }
+    }
+
+    /// How many were asked for.
+    pub fn count(&self) -> u64 {
+        self.by_key.len() as u64
     }
 
     /// The lock of an object that was asked for.

@@ -4,8 +4,6 @@
 //! Why it is safe: it locks what was promised, for as long, and nothing else; and it goes
 //! on behind what it can't lock, so that one object keeps no other from being locked.
 
-use indelible_format::policy::Policy;
-
 use super::grid::{self, Term};
 use super::keeper::{Keeper, LockError};
 use super::needed::Needed;
@@ -73,11 +71,11 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
 
     /// Locks the log as it is, with the copy of its first entry, for as long as the
     /// longest promise has it.
-    pub(super) fn lock_log(&self, policy: &Policy) -> Result<(), LockError> {
-        let longest = policy.promises().iter().map(|promise| promise.retain_ms);
-        let Some(retain_ms) = longest.max() else {
+    pub(super) fn lock_log(&self) -> Result<(), LockError> {
+        let Some(in_force) = self.policy() else {
             return Ok(());
         };
+        let retain_ms = in_force.policy.longest_ms();
         let now_ms = self.env().clock.now_unix_ms();
         let term = Term {
             until_ms: now_ms.saturating_add(retain_ms),

@@ -5,20 +5,12 @@
 //! broke them, which `verify` notices, since it asks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
-use indelible_format::ids::{PackId, RecordId};
-use indelible_format::limits::{COMMIT_BYTES_MAX, PACK_BYTES_MAX};
-
-use super::Term;
+use super::{Term, at_once};
 use crate::state::RepositoryState;
-use crate::store::{AppendStore, ObjectKey, ReadStore, StoreError, VersionId};
-
-/// Locks that are extended at once: each is a call or three, and most of its time is
-/// latency.
-const THREADS: usize = 8;
+use crate::store::{AppendStore, ErrorClass, ObjectKey, ReadStore, StoreError, VersionId};
 
 /// A lock could not be made as long as was promised.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +48,8 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
     ///
     /// # Errors
     ///
-    /// [`LockError`] of one of them. Some others are extended then.
+    /// [`LockError`] of one of them. The others are extended all the same, unless the store
+    /// would answer for each as it did for that one. What is absent is no error.
     pub fn ensure(
         &mut self,
         keys: impl IntoIterator<Item = ObjectKey>,
@@ -68,26 +61,23 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
         if due.is_empty() {
             return Ok(0);
         }
-        let next = AtomicUsize::new(0);
         let done = Mutex::new((BTreeMap::new(), None));
-        let extend_all = || {
-            while let Some(key) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let extended = extend(self.store, key, term.lock_end_ms(key));
-                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                match extended {
-                    Ok(end_ms) => drop(done.0.insert(*key, end_ms)),
-                    Err(source) => {
-                        done.1.get_or_insert(LockError { key: *key, source });
-                        next.store(due.len(), Ordering::Relaxed);
+        at_once::visit(&due, |key| {
+            let extended = extend(self.store, key, term.lock_end_ms(key));
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            match extended {
+                Ok(end_ms) => drop(done.0.insert(*key, end_ms)),
+                // Nothing is there to be locked, which whoever needs it tells.
+                Err(error) if error.is_not_found() => {}
+                Err(source) => {
+                    let is_of_all = is_of_all(&source);
+                    done.1.get_or_insert(LockError { key: *key, source });
+                    if is_of_all {
+                        return ControlFlow::Break(());
                     }
                 }
             }
-        };
-        thread::scope(|scope| {
-            for _ in 1..THREADS.min(due.len()) {
-                scope.spawn(extend_all);
-            }
-            extend_all();
+            ControlFlow::Continue(())
         });
         let (ends, error) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         let extended = ends.len() as u64;
@@ -137,26 +127,26 @@ pub fn checked_version<S: ReadStore + ?Sized>(
         return Ok(VersionId::only());
     }
     let versions = store.versions(key)?;
-    let named = |bytes: &[u8]| match key {
-        ObjectKey::Pack(id) => PackId::of(bytes) == *id,
-        ObjectKey::Record(id) => RecordId::of(bytes) == *id,
-        ObjectKey::Log(_) | ObjectKey::Repository => true,
-    };
-    let limit = match key {
-        ObjectKey::Pack(_) => PACK_BYTES_MAX as u64,
-        _ => COMMIT_BYTES_MAX as u64,
-    };
-    let alone = versions.len() == 1;
+    // Of a log object the oldest counts, whatever its bytes (SPEC 3.12).
+    let is_hash = matches!(key, ObjectKey::Pack(_) | ObjectKey::Record(_));
+    let is_one = versions.len() == 1;
     for version in versions {
-        let is_oldest_that_counts = matches!(key, ObjectKey::Log(_) | ObjectKey::Repository);
-        if alone || is_oldest_that_counts {
+        if is_one || !is_hash {
             return Ok(version.id);
         }
-        if version.size_bytes <= limit
-            && named(&store.read_version(key, &version.id, version.size_bytes)?)
+        if version.size_bytes <= key.bytes_max() as u64
+            && key.names(&store.read_version(key, &version.id, version.size_bytes)?)
         {
             return Ok(version.id);
         }
     }
     Err(StoreError::NotFound { key: *key })
+}
+
+/// Whether a store that answers so for one lock does so for all.
+fn is_of_all(error: &StoreError) -> bool {
+    matches!(
+        error.class(),
+        ErrorClass::Unreachable | ErrorClass::PermissionDenied | ErrorClass::Unsupported
+    )
 }

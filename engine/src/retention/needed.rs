@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use indelible_format::commit::SnapshotBody;
-use indelible_format::entry::Body;
+use indelible_format::entry::{Body, Entry};
 use indelible_format::history::History;
-use indelible_format::ids::{DomainId, PackId};
+use indelible_format::ids::{DomainId, PackId, RecordId};
 
 use crate::repository::{Listings, Repository, Snapshot, SnapshotError};
 use crate::store::{ObjectKey, ReadStore};
@@ -13,7 +13,10 @@ use crate::store::{ObjectKey, ReadStore};
 /// The objects that one snapshot needs (SPEC 17.3).
 #[derive(Debug, Clone, Default)]
 pub struct Needed {
-    keys: BTreeSet<ObjectKey>,
+    /// Packs and commit records.
+    hashed: BTreeSet<ObjectKey>,
+    /// So many objects of the log, from its first on.
+    log: u64,
 }
 
 impl Needed {
@@ -46,7 +49,7 @@ impl Needed {
     ) {
         let mut entries = BTreeSet::new();
         for pack in packs {
-            self.keys.insert(ObjectKey::Pack(*pack));
+            self.hashed.insert(ObjectKey::Pack(*pack));
             entries.extend(listings.get(domain, pack).map(|listed| listed.entry));
         }
         for entry in entries {
@@ -55,27 +58,25 @@ impl Needed {
     }
 
     fn add_record_of(&mut self, entry: u64, history: &History) {
-        let body = history
-            .entries
-            .get(&entry)
-            .map(indelible_format::entry::Entry::body);
+        let body = history.entries.get(&entry).map(Entry::body);
         if let Some(Body::Snapshot(SnapshotBody::Record { id, .. })) = body {
-            self.keys.insert(ObjectKey::Record(*id));
+            self.hashed.insert(ObjectKey::Record(*id));
         }
     }
 
-    /// Adds one object.
-    pub(crate) fn add(&mut self, key: ObjectKey) {
-        self.keys.insert(key);
+    /// Adds a commit record.
+    pub(crate) fn add_record(&mut self, id: RecordId) {
+        self.hashed.insert(ObjectKey::Record(id));
     }
 
     /// Adds the first `size` objects of the log.
     pub(crate) fn add_log(&mut self, size: u64) {
-        self.keys.extend((0..size).map(ObjectKey::Log));
+        self.log = self.log.max(size);
     }
 
     /// The objects.
     pub fn keys(&self) -> impl Iterator<Item = ObjectKey> + '_ {
-        self.keys.iter().copied()
+        let log = (0..self.log).map(ObjectKey::Log);
+        log.chain(self.hashed.iter().copied())
     }
 }

@@ -11,20 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indelible_format::authority::{Authority, GenesisError, Void};
 use indelible_format::entry::Header;
 use indelible_format::history::History;
-use indelible_format::ids::{PackId, RecordId};
-use indelible_format::limits::{COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, LEAF_BYTES_MAX, PACK_BYTES_MAX};
+use indelible_format::limits::LEAF_BYTES_MAX;
 use indelible_format::rights::Kind;
 
 use super::Quota;
 use crate::env::Clock;
 use crate::log::{self, LogError, Signed};
+use crate::retention::DAY_MS;
 use crate::store::{
     AppendStore, Area, Capabilities, Listed, ObjectKey, PutOutcome, ReadStore, StoreError,
     VersionId, hand_on,
 };
-
-/// A day, in milliseconds.
-const DAY_MS: u64 = 86_400_000;
 
 /// Why a guard refuses an object.
 #[derive(Debug, thiserror::Error)]
@@ -239,16 +236,12 @@ fn refused(key: &ObjectKey, refusal: Refusal) -> StoreError {
 
 /// Refuses what is longer than objects of its kind are, or has another name.
 fn check_bytes(key: &ObjectKey, bytes: &[u8]) -> Result<(), StoreError> {
-    let (limit, named) = match key {
-        ObjectKey::Repository | ObjectKey::Log(_) => (ENTRY_BYTES_MAX, true),
-        ObjectKey::Record(id) => (COMMIT_BYTES_MAX, RecordId::of(bytes) == *id),
-        ObjectKey::Pack(id) => (PACK_BYTES_MAX, PackId::of(bytes) == *id),
-    };
+    let limit = key.bytes_max();
     if bytes.len() > limit {
         let actual = bytes.len();
         return Err(refused(key, Refusal::TooLong { actual, limit }));
     }
-    if !named {
+    if !key.names(bytes) {
         return Err(refused(key, Refusal::OtherHash));
     }
     Ok(())

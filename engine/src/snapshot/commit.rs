@@ -1,10 +1,9 @@
 //! Seals what was stored, and commits it.
 //!
-//! By now every pack is durable. What the snapshot needs is locked for as long as is
-//! promised before the entry is signed ([`super::locking`]). Each pack of earlier snapshots that this one
+//! By now every pack is durable. Each pack of earlier snapshots that this one
 //! leans on is checked to be there right before the log entry is signed, and
 //! again if another writer took the number: signing asserts that all of it
-//! exists.
+//! exists. By then it is locked too, for as long as is promised ([`super::locking`]).
 
 use std::collections::BTreeSet;
 
@@ -42,7 +41,7 @@ pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
     manifest: &Manifest,
     written: Written,
     listings: &Listings,
-    terms: Option<&InForce>,
+    policy: Option<&InForce>,
     progress: &dyn Progress,
 ) -> Result<Committed, SnapshotRunError> {
     progress.begin(Phase::Committing, None);
@@ -54,7 +53,7 @@ pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
         (listed.entry, listed.place)
     };
     let reach = Reach::collect(written.reused.iter().map(reached));
-    let mut locking = Locking::begin(repository, manifest, terms);
+    let mut locking = Locking::begin(repository, manifest, policy);
     locking.need(repository, &written, listings);
     let body = seal_commit(
         repository,
@@ -70,7 +69,7 @@ pub(super) fn commit_snapshot<S: AppendStore + ?Sized>(
         store_record(repository.store(), &body)?
     };
     if let SnapshotBody::Record { id, .. } = &body {
-        locking.add(ObjectKey::Record(*id));
+        locking.need_record(*id);
     }
 
     let store = repository.store();

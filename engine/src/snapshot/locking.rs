@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use indelible_format::ids::RecordId;
 use indelible_format::manifest::Manifest;
 use indelible_format::name::Name;
 
@@ -94,10 +95,10 @@ impl<'s, S: AppendStore + ?Sized> Locking<'s, S> {
         needed.add_packs(packs, domain, repository.history(), listings);
     }
 
-    /// Notes that it needs this object.
-    pub(super) fn add(&mut self, key: ObjectKey) {
+    /// Notes that it needs this commit record.
+    pub(super) fn need_record(&mut self, id: RecordId) {
         if let Some(promised) = &mut self.promised {
-            promised.needed.add(key);
+            promised.needed.add_record(id);
         }
     }
 

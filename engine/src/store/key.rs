@@ -10,6 +10,7 @@ use std::fmt;
 
 use indelible_format::ids::{PackId, RecordId};
 pub use indelible_format::limits::LOG_NUMBER_MAX;
+use indelible_format::limits::{COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, PACK_BYTES_MAX};
 
 /// Digits in the name of a log entry.
 const LOG_DIGITS: usize = 12;
@@ -70,6 +71,25 @@ impl ObjectKey {
     /// than panics.
     pub const fn is_nameable(&self) -> bool {
         !matches!(self, Self::Log(number) if *number > LOG_NUMBER_MAX)
+    }
+
+    /// Whether bytes are those that the key names, where it is the hash of them. Others
+    /// are judged by who reads them.
+    pub fn names(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Pack(id) => PackId::of(bytes) == *id,
+            Self::Record(id) => RecordId::of(bytes) == *id,
+            Self::Log(_) | Self::Repository => true,
+        }
+    }
+
+    /// The most bytes that an object of this kind has.
+    pub const fn bytes_max(&self) -> usize {
+        match self {
+            Self::Repository | Self::Log(_) => ENTRY_BYTES_MAX,
+            Self::Record(_) => COMMIT_BYTES_MAX,
+            Self::Pack(_) => PACK_BYTES_MAX,
+        }
     }
 
     /// Whether an object of this kind may ever be removed.

@@ -5,9 +5,9 @@
 
 use super::{Problem, ProblemKind, Report};
 use crate::progress::Progress;
-use crate::repository::{Listings, Repository};
-use crate::retention::{Locks, Needed};
-use crate::store::{ObjectKey, ReadStore};
+use crate::repository::{Listings, Repository, Snapshot};
+use crate::retention::{DAY_MS, Locks, Needed};
+use crate::store::ReadStore;
 
 /// How a promise is not kept.
 #[derive(Debug, thiserror::Error)]
@@ -38,80 +38,61 @@ enum Shortfall {
     },
 }
 
-/// A snapshot with a promise that has not ended.
-struct Promised {
-    number: u64,
-    until_ms: u64,
-    needed: Needed,
-}
-
 /// Reports each snapshot something of which is locked shorter than promised. What is
 /// absent is reported by others.
 pub(super) fn check<S: ReadStore + ?Sized>(
     repository: &Repository<'_, S>,
+    snapshots: &[Snapshot],
     listings: &Listings,
     report: &mut Report,
     progress: &dyn Progress,
 ) {
-    let now_ms = repository.env().clock.now_unix_ms();
-    let promised = promised(repository, listings, now_ms);
-    let mut keys: Vec<ObjectKey> = promised.iter().flat_map(|one| one.needed.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    if keys.is_empty() {
+    let Some(policy) = repository.policy() else {
         return;
-    }
-    report.locks = keys.len() as u64;
-    let locks = Locks::ask(repository.store(), &keys, progress);
-    for one in &promised {
-        let Some(problem) = judge(one, &locks, now_ms) else {
+    };
+    let now_ms = repository.env().clock.now_unix_ms();
+    let promised = snapshots.iter().filter_map(|snapshot| {
+        let until_ms = policy.promised_until_ms(snapshot, now_ms)?;
+        (until_ms > now_ms).then_some((snapshot, until_ms))
+    });
+    let promised: Vec<(&Snapshot, u64)> = promised.collect();
+    let locks = Locks::ask(
+        repository,
+        promised.iter().map(|(snapshot, _)| *snapshot),
+        listings,
+        progress,
+    );
+    report.locks = locks.count();
+    for (snapshot, until_ms) in promised {
+        // What it needs is unknown where its reach is damaged, which the tree tells.
+        let needed = Needed::of(repository, snapshot, listings);
+        let problem = needed.map(|needed| judge(&needed, until_ms, &locks, now_ms));
+        let Ok(Some(problem)) = problem else {
             continue;
         };
         let at = report.problems.len();
         report.problems.push(problem);
         let verdicts = report.snapshots.iter_mut();
-        for verdict in verdicts.filter(|verdict| verdict.number == one.number) {
+        for verdict in verdicts.filter(|verdict| verdict.number == snapshot.number) {
             verdict.problems.insert(at);
         }
     }
 }
 
-fn promised<S: ReadStore + ?Sized>(
-    repository: &Repository<'_, S>,
-    listings: &Listings,
-    now_ms: u64,
-) -> Vec<Promised> {
-    let Some(policy) = repository.policy() else {
-        return Vec::new();
-    };
-    let snapshots = repository.snapshots().into_iter().flatten();
-    let each = snapshots.filter_map(|snapshot| {
-        let until_ms = policy.promised_until_ms(&snapshot, now_ms)?;
-        // What it needs is unknown where its reach is damaged, which the tree tells.
-        let needed = Needed::of(repository, &snapshot, listings).ok()?;
-        Some(Promised {
-            number: snapshot.number,
-            until_ms,
-            needed,
-        })
-    });
-    each.filter(|one| one.until_ms > now_ms).collect()
-}
-
 /// The problem of a snapshot, at the object whose lock ends first.
-fn judge(one: &Promised, locks: &Locks, now_ms: u64) -> Option<Problem> {
-    let days = |ms: u64| ms.div_ceil(86_400_000);
+fn judge(needed: &Needed, until_ms: u64, locks: &Locks, now_ms: u64) -> Option<Problem> {
+    let days = |ms: u64| ms.div_ceil(DAY_MS);
     let mut short = Vec::new();
     let mut unknown = None;
-    for key in one.needed.keys() {
+    for key in needed.keys() {
         match locks.of(&key).expect("each was asked for") {
-            Ok(end_ms) if end_ms.is_some_and(|end_ms| end_ms >= one.until_ms) => {}
+            Ok(end_ms) if end_ms.is_some_and(|end_ms| end_ms >= until_ms) => {}
             Ok(end_ms) => short.push((*end_ms, key)),
             Err(error) if error.is_not_found() => {}
             Err(error) => drop(unknown.get_or_insert((key, error.to_string()))),
         }
     }
-    let all = one.needed.keys().count();
+    let all = needed.keys().count();
     let Some((end_ms, key)) = short.iter().min().copied() else {
         let (key, cause) = unknown?;
         return Some(Problem::new(
@@ -125,12 +106,12 @@ fn judge(one: &Promised, locks: &Locks, now_ms: u64) -> Option<Problem> {
         None => Shortfall::Free {
             short,
             all,
-            days: days(one.until_ms - now_ms),
+            days: days(until_ms - now_ms),
         },
         Some(end_ms) => Shortfall::Early {
             short,
             all,
-            early: days(one.until_ms - end_ms),
+            early: days(until_ms - end_ms),
         },
     };
     let cause = Some(Box::new(cause) as super::Cause);

@@ -56,25 +56,27 @@ struct Found {
 impl Found {
     /// Completes a verdict. Problems are placed behind the `before` ones that the
     /// report had.
-    fn tell(self, verdict: &mut Verdict, before: usize) {
+    fn tell(self, verdict: &mut Verdict, before: usize) -> Option<Snapshot> {
         let placed = |at: &usize| before + at;
         verdict.problems.extend(self.problems.iter().map(placed));
         verdict.suspects.extend(self.suspects.iter().map(placed));
         if let Some(snapshot) = self.snapshot {
             verdict.name = Some(snapshot.manifest.name.to_string());
-            verdict.refused = snapshot.refused;
+            verdict.refused.clone_from(&snapshot.refused);
+            return Some(snapshot);
         }
+        None
     }
 }
 
-/// Walks every snapshot that can be shown, and gives each its verdict.
+/// Walks every snapshot that can be shown, gives each its verdict, and gives them back.
 pub(super) fn walk_all<S: ReadStore + ?Sized>(
     repository: &Repository<'_, S>,
     listings: &Listings,
     stock: &mut Stock<'_>,
     report: &mut Report,
     progress: &dyn Progress,
-) {
+) -> Vec<Snapshot> {
     let before = report.problems.len();
     let mut walkers: BTreeMap<DomainId, Walker<'_, '_, S>> = BTreeMap::new();
     let mut found: BTreeMap<u64, Found> = BTreeMap::new();
@@ -116,11 +118,12 @@ pub(super) fn walk_all<S: ReadStore + ?Sized>(
         );
     }
     report.nodes = walkers.values().map(|walker| walker.nodes).sum();
-    for verdict in &mut report.snapshots {
-        if let Some(found) = found.remove(&verdict.number) {
-            found.tell(verdict, before);
-        }
-    }
+    let verdicts = report.snapshots.iter_mut();
+    let told = verdicts.filter_map(|verdict| {
+        let found = found.remove(&verdict.number)?;
+        found.tell(verdict, before)
+    });
+    told.collect()
 }
 
 /// A snapshot that can't be shown, as a problem of its own. None if it was

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use indelible_engine::cancel::Cancel;
 use indelible_engine::env::{Env, ManualClock, SeededEntropy};
 use indelible_engine::keys::Credential;
 use indelible_engine::progress::Silent;
 use indelible_engine::repository::Repository;
 use indelible_engine::retention::{Locks, Needed, PolicyRefused};
-use indelible_engine::snapshot::SnapshotRunError;
+use indelible_engine::snapshot::{self, Input, SnapshotRunError};
 use indelible_engine::store::faulty::{Call, Fate, Fault, Request};
 use indelible_engine::store::{AppendStore, FaultyStore, MemoryStore, ObjectKey, ReadStore};
 use indelible_engine::verify::{ProblemKind, Report};
@@ -18,11 +19,12 @@ use indelible_format::ids::{CommitId, RecordId};
 use indelible_format::name::Pattern;
 use indelible_format::policy::{LockMode, Promise};
 use indelible_format::rights::{Kind, Rights};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::support::{
-    CHUNKER, Client, START_UNIX_MS, key_file, key_request, new_repository, revoke, rows,
-    snapshot_at, take_stream, verify_with,
+    CHUNKER, Client, START_UNIX_MS, key_file, key_request, new_repository, request, revoke, rows,
+    snapshot_at, stream, take_stream, verify_with,
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -77,10 +79,11 @@ impl Vault {
     fn locked_until_ms(&self, number: u64) -> Option<u64> {
         let repository = self.open();
         let (listings, _) = repository.listings();
-        let needed = Needed::of(&repository, &snapshot_at(&repository, number), &listings);
-        let keys: Vec<ObjectKey> = needed.expect("its reach opens").keys().collect();
-        assert!(keys.len() as u64 > number, "the log alone has so many");
-        Locks::ask(&self.store, &keys, &Silent).first_end_ms(keys)
+        let snapshot = snapshot_at(&repository, number);
+        let needed = Needed::of(&repository, &snapshot, &listings).expect("its reach opens");
+        let locks = Locks::ask(&repository, [&snapshot], &listings, &Silent);
+        assert!(locks.count() > number, "the log alone has so many");
+        locks.first_end_ms(needed.keys())
     }
 
     fn short(&self) -> Vec<u64> {
@@ -250,6 +253,73 @@ fn a_lock_that_fails_is_told_and_repaired() {
         assert!(extended.locks > 0);
         assert_eq!(vault.short(), [0_u64; 0]);
     }
+}
+
+/// What is gone, or can't be locked by itself, keeps nothing else from being locked.
+///
+/// Method: of two snapshots remove a log entry and one pack, and fail every
+/// call to lock the other pack; extend, and see all the rest locked.
+#[test]
+fn one_object_keeps_no_other_from_being_locked() {
+    let vault = Vault::new(810, &[("*", 35)]);
+    vault.add_key(Rights::WRITE, &["*"]);
+    for first in [0, 5_000] {
+        take_stream(&mut vault.open(), "shop", &rows(first..first + 300)).expect("committed");
+    }
+    vault
+        .open()
+        .promise(None, &promised(&[("*", 90)]))
+        .expect("it is longer");
+    let packs: Vec<ObjectKey> = vault
+        .store
+        .keys()
+        .into_iter()
+        .filter(|key| matches!(key, ObjectKey::Pack(_)))
+        .collect();
+    vault.store.forget(&ObjectKey::Log(2));
+    vault.store.forget(&packs[0]);
+    let stubborn = packs[1];
+    let faulty = FaultyStore::new(&vault.store, |call: &Call| match call.request {
+        Request::Lock(key) if key == stubborn => Fate::Fails(Fault::System(Errno::IO)),
+        _ => Fate::Done,
+    });
+    let open = Repository::open(&faulty, None, &vault.recovery, vault.env.clone());
+    let extended = open.expect("it opens").extend_locks(&Silent);
+    let short: Vec<ObjectKey> = extended.short.iter().map(|(_, error)| error.key).collect();
+    assert_eq!(short, [stubborn]);
+    for (key, end_ms) in locks_of(&vault.store) {
+        let is_long = end_ms >= Some(START_UNIX_MS + 90 * DAY_MS);
+        assert_eq!(is_long, key != stubborn, "{key} until {end_ms:?}");
+    }
+}
+
+/// Two administrators who promise at once take nothing of each other back.
+///
+/// Method: the second opens before the first appends, and appends behind it.
+#[test]
+fn promises_made_at_once_add_up() {
+    let vault = Vault::new(811, &[("*", 35)]);
+    let (mut one, mut other) = (vault.open(), vault.open());
+    one.promise(None, &promised(&[("a", 90)]))
+        .expect("it is longer");
+    other
+        .promise(None, &promised(&[("b", 60)]))
+        .expect("it is longer");
+    let policy = vault.open().policy().expect("there is one").policy;
+    assert_eq!(
+        policy.promises(),
+        promised(&[("*", 35), ("a", 90), ("b", 60)])
+    );
+    let mut late = vault.open();
+    vault
+        .open()
+        .promise(None, &promised(&[("a", 99)]))
+        .expect("it is longer");
+    let refused = late.promise(None, &promised(&[("a", 91)]));
+    assert!(
+        matches!(refused, Err(PolicyRefused::Shortens { .. })),
+        "{refused:?}"
+    );
 }
 
 /// Only an administrator promises; nothing is made shorter; a hold is one snapshot's own.
@@ -440,4 +510,23 @@ fn new_objects_are_locked_briefly() {
         let ends = Some(START_UNIX_MS + days * DAY_MS);
         assert_eq!(locks_of(&vault.store)[&orphan], ends);
     }
+    // Who leaves it to another asks for no lock at all.
+    let vault = Vault::new(812, &[]);
+    vault
+        .open()
+        .promise(None, &promised(&[("*", 35)]))
+        .expect("it is stated");
+    vault.store.lock_new(LockMode::Governance, DAY_MS);
+    let asked = snapshot::Request {
+        lock: false,
+        ..request("shop")
+    };
+    let input = Input::Items(vec![stream("dump.sql", &rows(0..90))]);
+    let taken = snapshot::run(&mut vault.open(), &asked, input, &Cancel::new(), &Silent);
+    let taken = taken.expect("it is committed");
+    assert_eq!(
+        (taken.locked.promised_until_ms, taken.locked.extended),
+        (None, 0)
+    );
+    assert_eq!(vault.short(), [taken.number]);
 }

@@ -11,6 +11,8 @@ use crate::failure::Failure;
 use crate::output;
 use crate::when::KeptFor;
 
+const DAY_MS: u64 = 86_400_000;
+
 /// The longest that a lock runs beyond what was promised: locks are extended once in a
 /// while and not every night.
 const AHEAD_DAYS_MAX: u64 = 30;
@@ -42,16 +44,14 @@ pub(crate) fn confirm(
     if !io::stdin().is_terminal() {
         return Err(refused());
     }
-    let days = longest.ms().div_ceil(86_400_000);
+    let days = longest.ms().div_ceil(DAY_MS);
+    let most = days + AHEAD_DAYS_MAX.min(days);
     output::warn(
         context,
         &format!(
             "compliance locks can't be taken back by anyone, the bucket's owner and its provider included.\n\
-             What a snapshot needs is stored, and paid for, at least {days} days and up to {} after the last snapshot\n\
-             that needs it: each TiB costs up to {}.{} TiB-months that nothing can cancel but closing the account.",
-            days + AHEAD_DAYS_MAX.min(days.max(1)),
-            (days + AHEAD_DAYS_MAX) / 30,
-            (days + AHEAD_DAYS_MAX) % 30 / 3,
+             What a snapshot needs is stored, and paid for, at least {days} days and up to {most} after the last snapshot\n\
+             that needs it: {most} TiB-days for each TiB, which nothing can cancel but closing the account.",
         ),
     );
     eprint!("Type {longest} to lock: ");
