@@ -43,7 +43,7 @@ impl Mariadb {
         };
         let verb = first.text.to_ascii_uppercase();
         Ok(match verb.as_slice() {
-            b"SET" => self.set(head, statement.head)?,
+            b"SET" => self.set(head, statement)?,
             b"DELIMITER" if head.mark(b';') && !head.mark(b';') => Class::Joins,
             b"UNLOCK" | b"COMMIT" if self.begun => Class::Joins,
             b"START" | b"BEGIN" | b"CHANGE" => section(SectionKind::Preamble, None),
@@ -86,9 +86,9 @@ impl Mariadb {
         Class::Section(kind, name)
     }
 
-    fn set(&self, mut head: Head<'_>, text: &[u8]) -> Result<Class, Unfollowed> {
+    fn set(&self, mut head: Head<'_>, statement: &Statement<'_>) -> Result<Class, Unfollowed> {
         let mode = b"NO_BACKSLASH_ESCAPES";
-        let mut windows = text.windows(mode.len());
+        let mut windows = statement.head.windows(mode.len());
         if windows.any(|window| window.eq_ignore_ascii_case(mode)) {
             return Err(Unfollowed);
         }
@@ -105,8 +105,14 @@ impl Mariadb {
         head.mark(b'=');
         let value = head.next().map(|token| token.text.to_ascii_lowercase());
         let value = value.unwrap_or_default();
-        let saves = variable.text.to_ascii_lowercase().starts_with(b"@save");
-        Ok(if value.starts_with(b"@old_") {
+        // What the head saves the end brings back, in conditional comments; without one,
+        // this is saved and brought back around the rows of each table.
+        let around_rows = |name: &[u8]| statement.version == 0 && name == b"@old_autocommit";
+        let variable = variable.text.to_ascii_lowercase();
+        let saves = variable.starts_with(b"@save") || around_rows(&variable);
+        Ok(if around_rows(&value) {
+            Class::Joins
+        } else if value.starts_with(b"@old_") {
             section(SectionKind::End, None)
         } else if value.starts_with(b"@save") {
             Class::Joins

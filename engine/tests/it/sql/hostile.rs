@@ -126,6 +126,13 @@ fn mariadb_is_not_fooled() {
         "Data two.t 1",
     ];
     holds(mariadb(two), &expected);
+    let autocommit = "SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, @@AUTOCOMMIT=0;\nLOCK TABLES `t` WRITE;\n\
+                      INSERT INTO `t` VALUES (1);\nUNLOCK TABLES;\nCOMMIT;\n\
+                      SET AUTOCOMMIT=@OLD_AUTOCOMMIT;\n";
+    holds(mariadb(autocommit), &["Data t 1"]);
+    let other = autocommit.replace("`t`", "`u`");
+    let both = format!("{autocommit}{other}/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;\n");
+    holds(mariadb(&both), &["Data t 1", "Data u 1", "End"]);
 }
 
 /// The same in SQLite, with its four quotes.
