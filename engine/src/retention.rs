@@ -31,7 +31,7 @@ use crate::store::{AppendStore, ReadStore};
 pub use asked::{Lock, Locks};
 pub use extend::Extended;
 pub use grid::Term;
-pub use keeper::{Keeper, LockError, checked_version};
+pub use keeper::{Keeper, LockError};
 pub use needed::Needed;
 
 /// A day, in milliseconds.

@@ -35,6 +35,7 @@
 //! A store never interprets an object, and never caches one. Every store passes
 //! [`conformance::check`].
 
+mod choice;
 pub mod conformance;
 mod error;
 pub mod faulty;
@@ -66,9 +67,9 @@ use indelible_format::policy::LockMode;
 /// A store may keep several versions of one object, if someone who is not us
 /// wrote a name again. [`ReadStore::read`], [`ReadStore::read_range`],
 /// [`ReadStore::read_prefix`] and [`ReadStore::size`] answer from the version
-/// that the store serves by itself, which is the newest. Of a pack whose bytes
-/// turn out wrong, the other versions are worth a try. Of a log entry only the
-/// oldest counts, so the log is read with [`ReadStore::read_oldest`].
+/// that has the hash which is its name, if one has; of other objects, from the
+/// newest. Of a log entry only the oldest counts, so the log is read with
+/// [`ReadStore::read_oldest`].
 ///
 /// [`StoreError::NotFound`] always means that no version exists: a deletion
 /// that merely hides an object must not hide it here. Beyond what a method
@@ -131,6 +132,17 @@ pub trait ReadStore: Send + Sync {
     ///
     /// Where [`Capabilities::versions`] is false there is exactly one.
     fn versions(&self, key: &ObjectKey) -> Result<Vec<Version>, StoreError>;
+
+    /// The version that reads answer from, and that is to be locked: of a pack or commit
+    /// record the one that has the hash which is its name, of the log the oldest. One that
+    /// stands alone is taken unseen.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] also where there are several, and none has the hash.
+    fn version_that_counts(&self, key: &ObjectKey) -> Result<Version, StoreError> {
+        choice::version_that_counts(self, key)
+    }
 
     /// The first `len_bytes_max` bytes of one version, or all of it if it has
     /// fewer; [`Version::size_bytes`] tells which.
@@ -315,8 +327,19 @@ pub enum Listed {
     Object {
         /// Which one.
         key: ObjectKey,
-        /// Its size in bytes, as [`ReadStore::size`] would answer.
+        /// Its size in bytes, as [`ReadStore::size`] would answer; of a log entry that
+        /// of the oldest version.
         size_bytes: u64,
+    },
+    /// An object, told of before, that somebody put other versions over, or hid. What
+    /// counts of it can be read all the same.
+    Covered {
+        /// Which one.
+        key: ObjectKey,
+        /// How many other versions there are.
+        others: u32,
+        /// How many markers hide what is older.
+        markers: u32,
     },
     /// Something in the area whose name no object has, or which is no regular
     /// file. To be reported; it is no error. What lies below it is not listed.

@@ -96,6 +96,16 @@ struct Inventory {
     packs: BTreeMap<PackId, u64>,
     records: BTreeSet<RecordId>,
     foreign: Vec<String>,
+    covered: Vec<Covered>,
+}
+
+/// What lies over an object.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("versions beside the one that counts: {others}; markers that hide it: {markers}")]
+struct Covered {
+    key: ObjectKey,
+    others: u32,
+    markers: u32,
 }
 
 fn take_inventory<S: ReadStore + ?Sized>(store: &S) -> Result<Inventory, VerifyError> {
@@ -115,6 +125,15 @@ fn take_inventory<S: ReadStore + ?Sized>(store: &S) -> Result<Inventory, VerifyE
                 inventory.records.insert(id);
             }
             Listed::Object { .. } => {}
+            Listed::Covered {
+                key,
+                others,
+                markers,
+            } => inventory.covered.push(Covered {
+                key,
+                others,
+                markers,
+            }),
             Listed::Foreign { path } => inventory.foreign.push(path),
         };
         store.list(area, each).map_err(VerifyError::List)?;

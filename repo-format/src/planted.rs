@@ -35,6 +35,8 @@ pub enum Bug {
     PackFailureIgnored,
     /// A younger version of a log entry counts.
     YoungestCounts,
+    /// Of a pack in S3 the newest version is read, whatever its hash.
+    NewestIsRead,
     /// A journalled pack is adopted without a look at its bytes.
     JournalUnchecked,
     /// A kept copy of a directory counts for any pack.
@@ -129,6 +131,7 @@ const ALL: [Bug; 36] = [
     Bug::UnclearIsStored,
     Bug::PackFailureIgnored,
     Bug::YoungestCounts,
+    Bug::NewestIsRead,
     Bug::JournalUnchecked,
     Bug::CopyUnbound,
     Bug::IndexUnconfirmed,

@@ -7,7 +7,6 @@ use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
 use super::at_once;
-use super::keeper::checked_version;
 use super::needed::Needed;
 use crate::progress::{Phase, Progress};
 use crate::repository::{Listings, Repository, Snapshot};
@@ -45,8 +44,8 @@ impl Locks {
         progress.begin(Phase::CheckingLocks, Some(keys.len() as u64));
         let asked = Mutex::new(BTreeMap::new());
         at_once::visit(&keys, |key| {
-            let version = checked_version(store, key);
-            let lock = version.and_then(|version| store.locked_until(key, &version));
+            let version = store.version_that_counts(key);
+            let lock = version.and_then(|version| store.locked_until(key, &version.id));
             let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
             asked.insert(*key, lock);
             progress.advance(Phase::CheckingLocks, 1);

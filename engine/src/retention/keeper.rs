@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Term, at_once};
 use crate::state::RepositoryState;
-use crate::store::{AppendStore, ErrorClass, ObjectKey, ReadStore, StoreError, VersionId};
+use crate::store::{AppendStore, ErrorClass, ObjectKey, StoreError};
 
 /// A lock could not be made as long as was promised.
 #[derive(Debug, thiserror::Error)]
@@ -102,45 +102,15 @@ fn extend<S: AppendStore + ?Sized>(
     key: &ObjectKey,
     end_ms: u64,
 ) -> Result<u64, StoreError> {
-    let version = checked_version(store, key)?;
-    match store.extend_lock(key, &version, end_ms) {
+    // No lock is put on what somebody else wrote over it.
+    let version = store.version_that_counts(key)?;
+    match store.extend_lock(key, &version.id, end_ms) {
         Ok(()) => Ok(end_ms),
         Err(StoreError::WouldShorten {
             locked_until_ms, ..
         }) => Ok(locked_until_ms),
         Err(error) => Err(error),
     }
-}
-
-/// The version of an object that counts, so that no lock is put on what somebody else
-/// wrote over it. Where there is one alone, it is the one.
-///
-/// # Errors
-///
-/// As [`ReadStore::versions`]; [`StoreError::NotFound`] where none has the bytes that its name
-/// says.
-pub fn checked_version<S: ReadStore + ?Sized>(
-    store: &S,
-    key: &ObjectKey,
-) -> Result<VersionId, StoreError> {
-    if !store.capabilities().versions {
-        return Ok(VersionId::only());
-    }
-    let versions = store.versions(key)?;
-    // Of a log object the oldest counts, whatever its bytes (SPEC 3.12).
-    let is_hash = matches!(key, ObjectKey::Pack(_) | ObjectKey::Record(_));
-    let is_one = versions.len() == 1;
-    for version in versions {
-        if is_one || !is_hash {
-            return Ok(version.id);
-        }
-        if version.size_bytes <= key.bytes_max() as u64
-            && key.names(&store.read_version(key, &version.id, version.size_bytes)?)
-        {
-            return Ok(version.id);
-        }
-    }
-    Err(StoreError::NotFound { key: *key })
 }
 
 /// Whether a store that answers so for one lock does so for all.

@@ -248,7 +248,7 @@ fn check_bytes(key: &ObjectKey, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 impl ReadStore for Guard<'_> {
-    hand_on!(store: read, read_range, read_into, read_prefix, size, list, versions);
+    hand_on!(store: read, read_range, read_into, read_prefix, size, list, versions, version_that_counts);
     hand_on!(store: read_version, locked_until, location);
 
     fn capabilities(&self) -> Capabilities {

@@ -17,7 +17,6 @@ use indelible_format::protocol::{
 };
 use indelible_format::wire::LayoutError;
 
-use crate::retention::checked_version;
 use crate::store::wire::{area_of, fault_of, key_of, object_of, read_frame};
 use crate::store::{AppendStore, Listed, ObjectKey, PutOutcome, StoreError};
 
@@ -182,8 +181,8 @@ impl Serving<'_> {
 
     /// Extends a lock, and says how long it is now.
     fn extend(&self, key: &ObjectKey, until_ms: u64) -> Result<Answer<'static>, StoreError> {
-        let version = checked_version(self.store, key)?;
-        match self.store.extend_lock(key, &version, until_ms) {
+        let version = self.store.version_that_counts(key)?;
+        match self.store.extend_lock(key, &version.id, until_ms) {
             Ok(()) => Ok(Answer::Locked {
                 until_ms: Some(until_ms),
             }),
@@ -197,8 +196,8 @@ impl Serving<'_> {
     }
 
     fn locked(&self, key: &ObjectKey) -> Result<Answer<'static>, StoreError> {
-        let version = checked_version(self.store, key)?;
-        let until_ms = self.store.locked_until(key, &version)?;
+        let version = self.store.version_that_counts(key)?;
+        let until_ms = self.store.locked_until(key, &version.id)?;
         Ok(Answer::Locked { until_ms })
     }
 
@@ -259,6 +258,7 @@ impl Serving<'_> {
                 let path = shortened(path, SERVED_PATH_BYTES_MAX);
                 items.push((Item::Foreign(path), 0));
             }
+            Listed::Covered { .. } => {}
         });
         items.sort();
         // Long names may be the same where they are cut.

@@ -56,6 +56,11 @@ macro_rules! hand_on {
             self.$behind.versions(key)
         }
     };
+    (@ $behind:ident version_that_counts) => {
+        fn version_that_counts(&self, key: &$crate::store::ObjectKey) -> Result<$crate::store::Version, $crate::store::StoreError> {
+            self.$behind.version_that_counts(key)
+        }
+    };
     (@ $behind:ident read_version) => {
         fn read_version(
             &self,

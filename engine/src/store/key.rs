@@ -73,6 +73,11 @@ impl ObjectKey {
         !matches!(self, Self::Log(number) if *number > LOG_NUMBER_MAX)
     }
 
+    /// Whether the key is the hash of the object's bytes.
+    pub const fn is_hash(&self) -> bool {
+        matches!(self, Self::Pack(_) | Self::Record(_))
+    }
+
     /// Whether bytes are those that the key names, where it is the hash of them. Others
     /// are judged by who reads them.
     pub fn names(&self, bytes: &[u8]) -> bool {

@@ -245,7 +245,7 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bytes of one version, by default the newest.
+    /// The bytes of one version, by default the one that counts.
     fn bytes(
         &self,
         key: &ObjectKey,
@@ -255,12 +255,21 @@ impl MemoryStore {
         let versions = state.objects.get(key).map_or(&[][..], Vec::as_slice);
         let found = match version {
             Some(id) => versions.iter().find(|stored| stored.id == *id),
-            None => versions.last(),
+            None => counting(key, versions),
         };
         found
             .map(|stored| Arc::clone(&stored.bytes))
             .ok_or(StoreError::NotFound { key: *key })
     }
+}
+
+/// The version that is read: the one with the hash that is its name, or the newest.
+fn counting<'v>(key: &ObjectKey, versions: &'v [Stored]) -> Option<&'v Stored> {
+    let mut several = versions
+        .iter()
+        .filter(|_| versions.len() > 1 && key.is_hash());
+    let named = several.find(|stored| key.names(&stored.bytes));
+    named.or(versions.last())
 }
 
 /// At most `len_bytes_max` bytes from the start.
@@ -322,10 +331,21 @@ impl ReadStore for MemoryStore {
             objects, foreign, ..
         } = self.state().clone();
         for (key, versions) in objects.iter().filter(|(key, _)| area.holds(key)) {
-            if let Some(newest) = versions.last() {
-                each(Listed::Object {
+            let counts = if key.is_hash() {
+                counting(key, versions)
+            } else {
+                versions.first()
+            };
+            let Some(counts) = counts else { continue };
+            each(Listed::Object {
+                key: *key,
+                size_bytes: counts.bytes.len() as u64,
+            });
+            if versions.len() > 1 {
+                each(Listed::Covered {
                     key: *key,
-                    size_bytes: newest.bytes.len() as u64,
+                    others: u32::try_from(versions.len() - 1).unwrap_or(u32::MAX),
+                    markers: 0,
                 });
             }
         }
@@ -392,9 +412,10 @@ impl AppendStore for MemoryStore {
             return Err(StoreError::LogFull { number });
         }
         let mut state = self.state();
-        if let Some(oldest) = state.objects.get(key).and_then(|versions| versions.first()) {
-            let same = oldest.bytes.as_slice() == bytes;
-            return Ok(if same {
+        if let Some(versions) = state.objects.get(key) {
+            let compared = if key.is_hash() { versions.len() } else { 1 };
+            let mut compared = versions.iter().take(compared);
+            return Ok(if compared.any(|stored| stored.bytes.as_slice() == bytes) {
                 PutOutcome::AlreadySame
             } else {
                 PutOutcome::Conflict

@@ -9,8 +9,8 @@
 //!   repository is made there ([`AppendStore::prepare`]).
 //! - Somebody with the credentials of a writer can put other versions over an
 //!   object and hide it behind a marker, and can't remove what is locked. So an
-//!   object is missing only if no version is listed, and listings show what is
-//!   hidden.
+//!   object is missing only if no version is listed, listings show what is hidden,
+//!   and of several versions the one is read that has the hash which is its name.
 //! - An answer that is unclear is cleared up or admitted, never guessed.
 //!
 //! Secrets: requests are signed in their address, so no address of a request
@@ -20,6 +20,7 @@
 //! [`AppendStore::prepare`]: super::AppendStore::prepare
 
 mod address;
+mod chosen;
 mod client;
 mod expire;
 mod fault;
@@ -47,6 +48,7 @@ pub use self::lock::ObjectLock;
 pub use self::settings::{Lookup, S3Settings, S3SettingsError};
 pub use indelible_format::policy::LockMode;
 
+use self::chosen::Chosen;
 use self::client::Client;
 use super::ObjectKey;
 use crate::env::{Clock, Entropy, Pause};
@@ -77,6 +79,7 @@ pub struct S3Store {
     lock: RwLock<Option<ObjectLock>>,
     /// Whether the store was seen to let one of racing creators win.
     conditional: AtomicBool,
+    chosen: Chosen,
 }
 
 impl fmt::Debug for S3Store {
@@ -128,6 +131,7 @@ impl S3Store {
             },
             lock: RwLock::new(options.lock),
             conditional: AtomicBool::new(false),
+            chosen: Chosen::default(),
         })
     }
 

@@ -53,6 +53,11 @@ pub(super) fn begin<S: ReadStore + ?Sized>(
     report
         .problems
         .extend(copy_problem(store, report.repository));
+    let covered = inventory.covered.iter().cloned();
+    report.problems.extend(covered.map(|covered| {
+        let object = covered.key.path();
+        Problem::new(ProblemKind::Covered, object, Some(Box::new(covered)))
+    }));
     let listings = read_records(&mut report, store, seen, inventory);
     let listed: BTreeSet<PackId> = listings.packs().map(|listed| listed.pack.id).collect();
     report.packs = listed.len() as u64;

@@ -50,6 +50,8 @@ pub enum ProblemKind {
     Tree,
     /// A snapshot needs a pack that its reach does not name.
     OutsideReach,
+    /// Other versions lie over an object, or a marker hides it.
+    Covered,
     /// Something that a snapshot needs may be removed before the repository promises.
     ShortLock,
 }
@@ -77,6 +79,7 @@ impl ProblemKind {
             Self::ChunkMissing => "chunk-missing",
             Self::Tree => "tree-damaged",
             Self::OutsideReach => "outside-reach",
+            Self::Covered => "object-covered",
             Self::ShortLock => "lock-short",
         }
     }
@@ -103,6 +106,7 @@ impl ProblemKind {
             Self::ChunkMissing => "a chunk is nowhere to be found",
             Self::Tree => "a snapshot's tree is damaged",
             Self::OutsideReach => "a snapshot needs a pack that it does not say it reaches",
+            Self::Covered => "somebody wrote over an object, or hid it",
             Self::ShortLock => "a snapshot is locked shorter than promised",
         }
     }
@@ -139,6 +143,9 @@ impl ProblemKind {
             Self::Snapshot | Self::Basis | Self::Tree | Self::ChunkMissing | Self::OutsideReach => {
                 "this snapshot does not restore in full; use another one, and take a new one now"
             }
+            Self::Covered => {
+                "the store keeps the object below, and readers take it: find out who may write there, change the store's credentials, and remove the versions and markers that lie over it"
+            }
             Self::ShortLock => {
                 "run `indelible retain extend` with credentials that may lock; if the store locks nothing, nothing keeps the promise"
             }
@@ -156,7 +163,7 @@ impl ProblemKind {
             | Self::GenesisCopy => Check::Log,
             Self::RolledBack | Self::Forked => Check::Freshness,
             Self::CommitRecord => Check::Records,
-            Self::PackMissing => Check::Presence,
+            Self::PackMissing | Self::Covered => Check::Presence,
             Self::PackAltered | Self::PackUnread => Check::Contents,
             Self::Directory | Self::Basis => Check::Directories,
             Self::Snapshot | Self::Tree | Self::ChunkMissing | Self::OutsideReach => Check::Trees,
@@ -186,6 +193,7 @@ impl ProblemKind {
                 | Self::Forked
                 | Self::GenesisCopy
                 | Self::CommitRecord
+                | Self::Covered
         )
     }
 }

@@ -24,8 +24,8 @@ use indelible_format::manifest::Manifest;
 use indelible_format::rights::Rights;
 
 use crate::support::{
-    Contents, Fixture, Forged, forge_snapshot, noise, object, packs, request, restore, rows,
-    snapshot_at, stream, take, take_stream, verify_with,
+    Contents, Fixture, Forged, forge_snapshot, noise, object, packs, request, restore,
+    restore_stream, rows, snapshot_at, stream, take, take_stream, verify_with,
 };
 
 const LEVELS: [Level; 3] = [Level::Packs, Level::Tree, Level::Data];
@@ -185,6 +185,61 @@ fn a_wrong_copy_of_genesis_is_reported() {
     assert_eq!(kinds(Level::Packs), [ProblemKind::GenesisCopy]);
     fixture.store.forget(&key);
     assert!(fixture.verify(Level::Data).is_sound());
+}
+
+/// What somebody wrote over objects, where the store keeps versions, is told and harms
+/// nothing: neither restores nor the next snapshot.
+///
+/// Method: junk over every object of three snapshots, one with a commit record, and over
+/// that a copy with one flipped bit; verify at every level, and restore.
+#[test]
+fn what_lies_over_objects_is_told_and_harms_nothing() {
+    let fixture = Fixture::new(79);
+    fixture.snapshot_of("shop", &noise(1, 200_000));
+    let mut labelled = request("shop");
+    labelled.labels = long_labels();
+    let input = Input::Items(vec![stream("dump.sql", &noise(2, 200_000))]);
+    snapshot::run(
+        &mut fixture.open(),
+        &labelled,
+        input,
+        &Cancel::new(),
+        &Silent,
+    )
+    .unwrap();
+    fixture.snapshot_of("shop", &rows(0..500));
+    let before = originals(&fixture.open());
+    let keys = fixture.store.keys();
+    assert!(keys.iter().any(|key| matches!(key, ObjectKey::Record(_))));
+    for key in &keys {
+        let mut bytes = object(&fixture.store, key);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fixture.store.push_newer(key, b"junk");
+        fixture.store.push_newer(key, &bytes);
+    }
+    let repository = fixture.open();
+    assert!(lost(&repository, &before).is_empty());
+    for level in LEVELS {
+        let report = verify_with(&repository, level);
+        assert!(harmed_at_most(&report).is_empty(), "{:?}", report.problems);
+        let of = |kind| {
+            report
+                .problems
+                .iter()
+                .filter(move |it| it.kind == kind)
+                .count()
+        };
+        // The copy of genesis has no hash in its name, and is no part of the log.
+        assert_eq!(of(ProblemKind::Covered), keys.len() - 1);
+        assert_eq!(of(ProblemKind::GenesisCopy), 1);
+        assert_eq!(report.problems.len(), keys.len());
+    }
+    let next = fixture.snapshot_of("shop", &rows(20..520)).number;
+    assert_eq!(
+        restore_stream(&fixture.open(), next).as_deref(),
+        Ok(&rows(20..520)[..])
+    );
 }
 
 /// Labels that make a commit body too large for a log entry.

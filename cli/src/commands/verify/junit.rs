@@ -121,7 +121,7 @@ fn name(check: Check) -> &'static str {
         Check::Log => "log",
         Check::Freshness => "freshness",
         Check::Records => "commit records",
-        Check::Presence => "pack presence",
+        Check::Presence => "presence",
         Check::Contents => "pack contents",
         Check::Directories => "directories",
         Check::Trees => "trees",

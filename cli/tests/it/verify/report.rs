@@ -29,7 +29,7 @@ fn a_sound_report() {
             <system-out>the log extends what the key file states</system-out>
         </testcase>
         <testcase name="commit records" classname="repository"/>
-        <testcase name="pack presence" classname="repository"/>
+        <testcase name="presence" classname="repository"/>
         <testcase name="pack contents" classname="repository">
             <skipped message="no pack was read: not read: 1 of 1 pack, [..] bytes"/>
             <system-out>not read: 1 of 1 pack, [..] bytes</system-out>

@@ -26,6 +26,7 @@ impl ExpireStore for S3Store {
         // What hides the others goes last: a removal that ends halfway leaves an
         // object that nothing shows by itself, as it was.
         found.sort_by_key(|entry| entry.is_marker);
+        self.chosen.forget(key);
         let fetch = Fetch::new(Action::Remove, key);
         for entry in found {
             let request = Request::delete(self.path_of(key)).query("versionId", entry.version);

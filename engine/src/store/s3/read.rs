@@ -10,6 +10,7 @@ use std::io::{self, Read};
 
 use super::super::{
     Action, Area, Capabilities, Listed, ObjectKey, ReadStore, StoreError, Version, VersionId,
+    choice,
 };
 use super::S3Store;
 use super::client::{Fetch, Reply};
@@ -42,8 +43,27 @@ impl S3Store {
         self.client.ask(&fetch, &request, take)
     }
 
-    /// Asks for what the store shows, and where it shows nothing, for the newest
-    /// version that is hidden.
+    /// Asks for the version of a pack or commit record that counts; of other objects for
+    /// what the store shows, and where it shows nothing, for the newest version that is
+    /// hidden.
+    fn of_right<T>(
+        &self,
+        key: &ObjectKey,
+        mut ask: impl FnMut(Option<&VersionId>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if !key.is_hash() {
+            return self.of_newest(key, ask);
+        }
+        match ask(Some(&self.choose(key)?.id)) {
+            // It was removed since, and may have been put again.
+            Err(StoreError::NotFound { .. }) => {
+                self.chosen.forget(key);
+                ask(Some(&self.choose(key)?.id))
+            }
+            answer => answer,
+        }
+    }
+
     fn of_newest<T>(
         &self,
         key: &ObjectKey,
@@ -59,6 +79,9 @@ impl S3Store {
     }
 
     fn size_of(&self, key: &ObjectKey) -> Result<u64, StoreError> {
+        if key.is_hash() {
+            return Ok(self.choose(key)?.size_bytes);
+        }
         self.of_newest(key, |version| {
             let fetch = Fetch::new(Action::Inspect, key);
             let mut request = Request::head(self.path_of(key));
@@ -85,7 +108,7 @@ impl S3Store {
             return Err(self.too_short(key, offset, wanted)?);
         }
         let range = format!("bytes={offset}-{}", end - 1);
-        let read = self.of_newest(key, |version| {
+        let read = self.of_right(key, |version| {
             self.get(key, version, Some(range.clone()), &mut |reply| {
                 let skipped = skipped_of(&reply, key, offset, wanted)?;
                 let mut reader = reply.reader();
@@ -143,6 +166,39 @@ impl S3Store {
             Err(StoreError::Answered { source, .. }) if source.status == 416 => Ok(Vec::new()),
             read => read,
         }
+    }
+
+    /// A whole object, of at most so many bytes.
+    fn whole(
+        &self,
+        key: &ObjectKey,
+        version: Option<&VersionId>,
+        size_bytes_max: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        let too_long = |actual| {
+            Fault::Decided(StoreError::TooLong {
+                key: *key,
+                limit: size_bytes_max,
+                actual,
+            })
+        };
+        self.get(key, version, None, &mut |reply| {
+            let length = reply.content_length();
+            if let Some(length) = length
+                && length > size_bytes_max
+            {
+                return Err(too_long(length));
+            }
+            let bytes = read_up_to(reply, size_bytes_max.saturating_add(1))?;
+            let actual = bytes.len() as u64;
+            if actual > size_bytes_max {
+                return Err(too_long(actual));
+            }
+            if length.is_some_and(|length| length != actual) {
+                return Err(ended_early());
+            }
+            Ok(bytes)
+        })
     }
 
     /// Whether a version has exactly these bytes.
@@ -214,32 +270,15 @@ fn ended_early() -> Fault {
 
 impl ReadStore for S3Store {
     fn read(&self, key: &ObjectKey, size_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
-        let too_long = |actual| {
-            Fault::Decided(StoreError::TooLong {
-                key: *key,
-                limit: size_bytes_max,
-                actual,
-            })
-        };
-        self.of_newest(key, |version| {
-            self.get(key, version, None, &mut |reply| {
-                let length = reply.content_length();
-                if let Some(length) = length
-                    && length > size_bytes_max
-                {
-                    return Err(too_long(length));
-                }
-                let bytes = read_up_to(reply, size_bytes_max.saturating_add(1))?;
-                let actual = bytes.len() as u64;
-                if actual > size_bytes_max {
-                    return Err(too_long(actual));
-                }
-                if length.is_some_and(|length| length != actual) {
-                    return Err(ended_early());
-                }
-                Ok(bytes)
-            })
-        })
+        // Of what is read whole the hash tells whether it is right, so that the versions
+        // need not be listed before.
+        let shown = self.of_newest(key, |version| self.whole(key, version, size_bytes_max));
+        match &shown {
+            Ok(bytes) if key.names(bytes) => return shown,
+            Ok(_) | Err(StoreError::TooLong { .. }) if key.is_hash() => {}
+            _ => return shown,
+        }
+        self.of_right(key, |version| self.whole(key, version, size_bytes_max))
     }
 
     fn read_range(
@@ -271,7 +310,7 @@ impl ReadStore for S3Store {
     }
 
     fn read_prefix(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
-        self.of_newest(key, |version| self.prefix(key, version, len_bytes_max))
+        self.of_right(key, |version| self.prefix(key, version, len_bytes_max))
     }
 
     fn size(&self, key: &ObjectKey) -> Result<u64, StoreError> {
@@ -284,6 +323,13 @@ impl ReadStore for S3Store {
 
     fn versions(&self, key: &ObjectKey) -> Result<Vec<Version>, StoreError> {
         self.told_versions(key)
+    }
+
+    fn version_that_counts(&self, key: &ObjectKey) -> Result<Version, StoreError> {
+        if key.is_hash() {
+            return self.choose(key);
+        }
+        choice::version_that_counts(self, key)
     }
 
     fn read_version(

@@ -25,7 +25,7 @@ const PAGES_MAX: u32 = 10_000;
 
 impl S3Store {
     /// The part of a list that begins behind `from`.
-    fn page(
+    pub(super) fn page(
         &self,
         fetch: &Fetch,
         prefix: &str,
@@ -126,32 +126,113 @@ impl S3Store {
     ) -> Result<(), StoreError> {
         let fetch = Fetch::elsewhere(Action::List, area.directory());
         let prefix = self.path_below(area.directory()) + "/";
-        let (mut from, mut last) = (None, String::new());
+        let (mut from, mut seen) = (None, Seen::default());
         loop {
             let page = self.page(&fetch, &prefix, from.as_ref())?;
-            for entry in page.entries {
-                let foreign = !entry.key.starts_with(&prefix);
-                if entry.is_marker || foreign || entry.key == last {
-                    continue;
+            let foreign = |entry: &Entry| !entry.key.starts_with(&prefix);
+            for entry in page.entries.into_iter().filter(|entry| !foreign(entry)) {
+                if let Some(object) = seen.next(entry) {
+                    self.tell(area, &object, each)?;
                 }
-                let path = &entry.key[prefix.len() - area.directory().len() - 1..];
-                let key = ObjectKey::from_path(path);
-                each(match key {
-                    Some(key) => Listed::Object {
-                        key,
-                        size_bytes: entry.size_bytes,
-                    },
-                    None => Listed::Foreign {
-                        path: path.to_owned(),
-                    },
-                });
-                last = entry.key;
             }
             if page.next.is_none() {
-                return Ok(());
+                break;
             }
             from = page.next;
         }
+        seen.end()
+            .map_or(Ok(()), |last| self.tell(area, &last, each))
+    }
+
+    /// Tells of one object, if it has bytes.
+    fn tell(
+        &self,
+        area: Area,
+        object: &Object,
+        each: &mut dyn FnMut(Listed),
+    ) -> Result<(), StoreError> {
+        let Some(oldest) = &object.oldest else {
+            return Ok(());
+        };
+        let path = &object.path[self.path_below(area.directory()).len() - area.directory().len()..];
+        let Some(key) = ObjectKey::from_path(path) else {
+            each(Listed::Foreign {
+                path: path.to_owned(),
+            });
+            return Ok(());
+        };
+        let size_bytes = match object.alone() {
+            Some(version) => version.size_bytes,
+            None if key.is_hash() => self.choose(&key)?.size_bytes,
+            None => oldest.size_bytes,
+        };
+        self.keep_if_alone(key, object);
+        each(Listed::Object { key, size_bytes });
+        if object.alone().is_none() {
+            each(Listed::Covered {
+                key,
+                others: object.versions - 1,
+                markers: object.markers,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What a list says of one object.
+pub(super) struct Object {
+    /// Its name in the bucket.
+    pub(super) path: String,
+    /// The oldest version that has bytes.
+    oldest: Option<Version>,
+    /// How many have bytes.
+    versions: u32,
+    /// How many hide those that are older.
+    markers: u32,
+    /// The version that was listed last.
+    last: String,
+}
+
+impl Object {
+    /// The version, if there is one and nothing else.
+    pub(super) fn alone(&self) -> Option<&Version> {
+        let version = self.oldest.as_ref();
+        version.filter(|_| self.versions == 1 && self.markers == 0)
+    }
+}
+
+/// Puts together what a list tells of one object after the other. What is listed twice
+/// in a row counts once.
+#[derive(Default)]
+pub(super) struct Seen(Option<Object>);
+
+impl Seen {
+    /// Takes one more version, and gives the object before it, which is complete.
+    pub(super) fn next(&mut self, entry: Entry) -> Option<Object> {
+        let is_same = |object: &Object| object.path == entry.key;
+        let complete = self.0.take_if(|object| !is_same(object));
+        let object = self.0.get_or_insert_with(|| Object {
+            path: entry.key.clone(),
+            oldest: None,
+            versions: 0,
+            markers: 0,
+            last: String::new(),
+        });
+        if object.last != entry.version || object.versions + object.markers == 0 {
+            object.last.clone_from(&entry.version);
+            if entry.is_marker {
+                object.markers = object.markers.saturating_add(1);
+            } else {
+                object.versions = object.versions.saturating_add(1);
+                object.oldest = Some(version_of(entry));
+            }
+        }
+        complete
+    }
+
+    /// The last object.
+    pub(super) fn end(self) -> Option<Object> {
+        self.0
     }
 }
 

@@ -276,7 +276,7 @@ fn a_quota_holds_over_all_connections() {
         let mut used = 0;
         let listed = store.list(Area::Packs, &mut |listed| match listed {
             Listed::Object { size_bytes, .. } => used += size_bytes.max(least),
-            Listed::Foreign { path } => panic!("{path}"),
+            other => panic!("{other:?}"),
         });
         listed.expect("it can be listed");
         used

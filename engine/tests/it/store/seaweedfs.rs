@@ -4,6 +4,8 @@
 //! The program is looked for in `INDELIBLE_WEED`, then as `weed` in PATH. Without it
 //! the tests are skipped, and say so; with `INDELIBLE_REQUIRE_SERVERS=1` they fail.
 
+mod drill;
+
 use std::env;
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -168,6 +170,20 @@ impl Weed {
         headers: &[(&'static str, &str)],
         body: &[u8],
     ) -> u16 {
+        self.as_whom(ADMIN, method, bucket, object, query, headers, body)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a request has so many parts")]
+    fn as_whom(
+        &self,
+        who: (&str, &str),
+        method: Method,
+        bucket: &str,
+        object: &str,
+        query: &[(&'static str, &str)],
+        headers: &[(&'static str, &str)],
+        body: &[u8],
+    ) -> u16 {
         let server = self.endpoint().parse().expect("an address");
         let bucket = Bucket::new(server, UrlStyle::Path, bucket.to_owned(), "us-east-1");
         let bucket = bucket.expect("an address");
@@ -183,8 +199,8 @@ impl Weed {
             &Timestamp::from_millisecond(now).expect("a time"),
             method,
             bucket.object_url(object),
-            ADMIN.0,
-            ADMIN.1,
+            who.0,
+            who.1,
             None,
             "us-east-1",
             900,
@@ -443,10 +459,23 @@ fn nothing_hides_on_seaweedfs() {
     writer
         .list(Area::Log, &mut |met| listed.push(met))
         .expect("it can be listed");
-    let [Listed::Object { key, .. }] = listed[..] else {
+    let [object, covered] = &listed[..] else {
         panic!("{listed:?}")
     };
-    assert_eq!(key, entry);
+    let counts = Listed::Object {
+        key: entry,
+        size_bytes: 5,
+    };
+    assert_eq!(*object, counts);
+    match covered {
+        Listed::Covered {
+            // The last of them is the writer's own, which the markers let through.
+            others: 1_011,
+            markers: 3,
+            ..
+        } => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Buckets that can't hold a repository are refused.

@@ -54,7 +54,7 @@ fn markers_hide_nothing() {
         stage.server.bucket().push(&path, newer);
     }
     let store = &stage.store;
-    // What the store would show is the newest that has bytes.
+    // Where none has the hash, the newest that has bytes is read.
     assert_eq!(store.read(&KEY, 100).expect("it is there"), b"forged");
     assert_eq!(store.read_prefix(&KEY, 3).expect("it is there"), b"for");
     assert_eq!(store.read_range(&KEY, 2, 2).expect("it is there"), b"rg");
@@ -71,10 +71,17 @@ fn markers_hide_nothing() {
     assert_eq!(oldest.expect("it is there"), BYTES);
     assert_eq!(
         listed(&stage, Area::Packs),
-        [Listed::Object {
-            key: KEY,
-            size_bytes: 6
-        }]
+        [
+            Listed::Object {
+                key: KEY,
+                size_bytes: 6
+            },
+            Listed::Covered {
+                key: KEY,
+                others: 1,
+                markers: 5
+            },
+        ]
     );
     assert!(store.put_new(&KEY, BYTES).expect("an answer").is_stored());
 
@@ -82,7 +89,88 @@ fn markers_hide_nothing() {
     stage.server.bucket().push(&self::path(&never), None);
     let error = store.read(&never, 100).expect_err("it has no bytes");
     assert!(error.is_not_found(), "{error:?}");
-    assert_eq!(listed(&stage, Area::Packs).len(), 1);
+    assert_eq!(listed(&stage, Area::Packs).len(), 2);
+}
+
+/// What lies over a pack, or hides it, changes nothing for who reads it, whenever it was
+/// put there; packs that have one version take few requests.
+///
+/// Method: more packs than come in one answer; some are covered before they are read,
+/// some after; ask for each in every way, and count.
+#[test]
+fn what_lies_over_a_pack_changes_nothing() {
+    let stage = Stage::new(None);
+    stage.server.bucket().page_max = 7;
+    let bytes = |number: usize| vec![7; 100 + number];
+    let packs: Vec<ObjectKey> = (0..40)
+        .map(|number| ObjectKey::Pack(PackId::of(&bytes(number))))
+        .collect();
+    let cover = |number: usize| {
+        let mut bucket = stage.server.bucket();
+        bucket.push(&path(&packs[number]), Some(b"forged"));
+        bucket.push(&path(&packs[number]), None);
+        bucket.push(&path(&packs[number]), Some(&bytes(number + 1)));
+    };
+    for (number, key) in packs.iter().enumerate() {
+        let put = stage.store.put_new(key, &bytes(number));
+        assert!(put.expect("an answer").is_stored());
+    }
+    for number in (0..40).step_by(3) {
+        cover(number);
+    }
+    let store = &stage.store;
+    let read_all = || {
+        for (number, key) in packs.iter().enumerate() {
+            let expected = bytes(number);
+            let len = expected.len() as u64;
+            assert_eq!(store.size(key).expect("it is there"), len);
+            let ranged = store.read_range(key, 0, len).expect("it is there");
+            assert_eq!(ranged, expected);
+            let mut filled = vec![0; 50];
+            store.read_into(key, 50, &mut filled).expect("it is there");
+            assert_eq!(filled, expected[50..100]);
+            let prefix = store.read_prefix(key, 1_000).expect("it is there");
+            assert_eq!(prefix, expected);
+            assert_eq!(store.read(key, 1_000).expect("it is there"), expected);
+            let short = store.read(key, len).expect("it is as long as that");
+            assert_eq!(short, expected);
+        }
+    };
+    read_all();
+    for number in (1..40).step_by(3) {
+        cover(number);
+    }
+    read_all();
+    let mut told = 0;
+    store
+        .list(Area::Packs, &mut |listed| match listed {
+            Listed::Object { key, size_bytes } => {
+                let at = packs.iter().position(|pack| *pack == key);
+                assert_eq!(size_bytes, 100 + at.expect("it is ours") as u64);
+            }
+            Listed::Covered {
+                others: 2,
+                markers: 1,
+                ..
+            } => told += 1,
+            other => panic!("{other:?}"),
+        })
+        .expect("it can be listed");
+    assert_eq!(told, 27);
+
+    let again = Stage::new(None);
+    for (number, key) in packs.iter().enumerate() {
+        again.server.bucket().push(&path(key), Some(&bytes(number)));
+    }
+    again.server.bucket().page_max = 1_000;
+    for (number, key) in packs.iter().enumerate() {
+        let range = again.store.read_range(key, 1, 2).expect("it is there");
+        assert_eq!(range, bytes(number)[1..3]);
+        again.store.size(key).expect("it is there");
+    }
+    // One list and 40 ranges, each with a look at the clock's difference at most.
+    let requests = again.server.requests().len();
+    assert!((41..=43).contains(&requests), "{requests}");
 }
 
 /// Removing takes every version and marker, and what is locked stays.
