@@ -276,8 +276,8 @@ impl<'a> Meeting<'a> {
         self.compare_snapshots(repository, expected, coverage);
     }
 
-    /// A verification's codes are those of the problems, and the rollback's or
-    /// the fork's.
+    /// A verification's codes are those of the problems, the rollback's or the
+    /// fork's, and one for each object that has several versions.
     fn compare_codes(
         &self,
         repository: &Repository<'_, MemoryStore>,
@@ -290,6 +290,10 @@ impl<'a> Meeting<'a> {
             Continuity::Forked { .. } => Some(ProblemKind::Forked),
             Continuity::Unpinned | Continuity::Extends => None,
         });
+        let store = repository.store();
+        let several = |key: &ObjectKey| store.versions(key).is_ok_and(|all| all.len() > 1);
+        let covered = store.keys().into_iter().filter(several);
+        kinds.extend(covered.map(|_| ProblemKind::Covered));
         kinds.sort_unstable();
         let report = verify_with(repository, Level::Tree);
         let of_the_log = |problem: &&verify::Problem| problem.kind.is_of_the_log();
