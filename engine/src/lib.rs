@@ -25,6 +25,7 @@
 //! Snapshot code holds a [`store::AppendStore`], which can't overwrite and can't
 //! delete; nothing in this crate calls for more.
 
+mod at_once;
 pub mod cancel;
 pub mod chunker;
 pub mod env;

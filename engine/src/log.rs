@@ -19,6 +19,8 @@
 //!
 //! This module never deletes and never fills a gap.
 
+mod kept;
+
 use indelible_format::authority::GenesisError;
 use indelible_format::entry::Entry;
 use indelible_format::examined::Examined;
@@ -28,6 +30,8 @@ use indelible_format::limits::{LEAF_BYTES_MAX, LOG_GAP_END};
 use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
 use rayon::prelude::*;
+
+pub(crate) use kept::Kept;
 
 use crate::store::{AppendStore, Area, Listed, ObjectKey, PutOutcome, ReadStore, StoreError};
 

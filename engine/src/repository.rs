@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 use crate::env::Env;
 pub use crate::keys::Forbidden;
 use crate::keys::{Credential, IssueError, KeyRequest, NewKey, UnlockError, forbidden, unlock};
-use crate::log::{self, AppendError, LogError};
+use crate::log::{self, AppendError, Kept, LogError, Signed};
 use crate::state::{RepositoryState, State, StateError};
 use crate::store::{AppendStore, ObjectKey, ReadStore, StoreError};
 
@@ -331,8 +331,10 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         self.seen.history.append_from(self.pinned);
         let repository = self.id();
         let (key, signer, env) = (&self.key, self.signer, &self.env);
+        let known = Signed::of(&self.seen.history);
+        let store = Kept::over(self.store, self.seen.state.as_ref(), &known);
         let appended = log::append(
-            self.store,
+            &store,
             &self.seen.history,
             |history: &History, previous, root| {
                 let body = body(history)?;
@@ -357,6 +359,7 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
                     .expect("makers of bodies bound them"))
             },
         )?;
+        drop(store);
         self.seen.history = appended.history;
         // The entry is committed. A state that can't be written forgets it,
         // which is no reason to call the commit a failure.

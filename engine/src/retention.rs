@@ -8,7 +8,6 @@
 //! verified. What this client remembers of them only saves it from asking each night.
 
 mod asked;
-mod at_once;
 mod extend;
 mod grid;
 mod keeper;

@@ -25,6 +25,7 @@ use crate::pin::{Accepted, PIN_BYTES_MAX};
 mod chunk_lists;
 mod journal;
 mod locks;
+mod log_objects;
 mod opened;
 mod pack_copies;
 mod segments;
@@ -37,6 +38,8 @@ pub use journal::{Journal, JournalledPack};
 pub use opened::OPENED_BYTES_MAX;
 pub use pack_copies::{PackCopies, Room};
 pub use segments::{SegmentDraft, SegmentFile, SegmentName, Segments, Turn};
+
+pub(crate) use log_objects::LogCopies;
 
 const LOG_MAGIC: &[u8] = b"INDLPIN1";
 

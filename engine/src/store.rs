@@ -381,6 +381,9 @@ pub struct Capabilities {
     /// first succeed. Where this is false, only the order of versions tells who
     /// was first.
     pub conditional_create: bool,
+    /// An answer takes its way, so that several calls at once take hardly longer than
+    /// one.
+    pub distant: bool,
     /// The store locks what is put into it for some time, and locks can be
     /// extended. Without that, [`AppendStore::extend_lock`] is not to be called.
     pub locks: bool,

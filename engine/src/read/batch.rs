@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use indelible_format::ids::PackId;
@@ -12,6 +13,7 @@ use super::bases::Bases;
 use super::basis::{Graph, Node, Packs};
 use super::domain::{ReadPack, stored};
 use super::{ChunkFault, at_least};
+use crate::at_once;
 use crate::store::{ObjectKey, ReadStore};
 
 /// Chunks that lie closer than this are read in one request, gap included.
@@ -111,21 +113,20 @@ impl Batch {
         let mut needed = self.needed(bases);
         needed.sort_by_key(|&at| self.graph.nodes[at].place);
         let nodes = &mut self.graph.nodes;
+        let mut groups = Group::cut(nodes, &needed);
         let mut filled = 0;
-        for group in Group::cut(nodes, &needed) {
-            let len = usize::try_from(group.len).expect("a request is at most 8 MiB");
-            if (filled + len) as u64 > READ_BYTES_MAX {
-                continue;
-            }
-            let into = &mut at_least(buffer, filled + len)[filled..];
-            let key = ObjectKey::Pack(group.pack);
-            if store.read_into(&key, group.from, into).is_ok() {
-                for &at in &needed[group.needed.clone()] {
-                    let skip = nodes[at].span().offset - group.from;
-                    let skip = usize::try_from(skip).expect("within the request");
-                    nodes[at].read_at = Some(filled + skip);
-                }
-                filled += len;
+        groups.retain_mut(|group| {
+            group.read_at = filled;
+            let fits = (filled + group.len()) as u64 <= READ_BYTES_MAX;
+            filled += if fits { group.len() } else { 0 };
+            fits
+        });
+        read_groups(store, &mut groups, at_least(buffer, filled));
+        for group in groups.iter().filter(|group| group.is_read) {
+            for &at in &needed[group.needed.clone()] {
+                let skip = nodes[at].span().offset - group.from;
+                let skip = usize::try_from(skip).expect("within the request");
+                nodes[at].read_at = Some(group.read_at + skip);
             }
         }
     }
@@ -174,6 +175,27 @@ impl Batch {
     }
 }
 
+/// Reads groups, one behind the other. A store whose answers take their way is asked for
+/// several at once.
+fn read_groups<S: ReadStore + ?Sized>(store: &S, groups: &mut [Group], mut buffer: &mut [u8]) {
+    let mut parts = Vec::with_capacity(groups.len());
+    for group in groups {
+        let (part, rest) = std::mem::take(&mut buffer).split_at_mut(group.len());
+        parts.push((group, part));
+        buffer = rest;
+    }
+    let read = |(group, part): (&mut Group, &mut [u8])| {
+        let key = ObjectKey::Pack(group.pack);
+        group.is_read = store.read_into(&key, group.from, part).is_ok();
+        ControlFlow::Continue(())
+    };
+    if store.capabilities().distant {
+        at_once::visit(parts.into_iter(), read);
+    } else {
+        let _: ControlFlow<()> = parts.into_iter().try_for_each(read);
+    }
+}
+
 /// Chunks of a pack that one request reads.
 struct Group {
     pack: PackId,
@@ -181,9 +203,17 @@ struct Group {
     len: u64,
     /// Which of those that are needed.
     needed: std::ops::Range<usize>,
+    /// Where in the buffer it stands.
+    read_at: usize,
+    /// Whether it was read.
+    is_read: bool,
 }
 
 impl Group {
+    fn len(&self) -> usize {
+        usize::try_from(self.len).expect("a request is at most 8 MiB")
+    }
+
     /// Cuts chunks, sorted by place, into what one request reads each.
     fn cut(nodes: &[Node], needed: &[usize]) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
@@ -203,6 +233,8 @@ impl Group {
                     from: span.offset,
                     len: span.len.into(),
                     needed: index..index + 1,
+                    read_at: 0,
+                    is_read: false,
                 });
             }
         }

@@ -17,7 +17,7 @@ use indelible_format::rights::Kind;
 
 use super::OpenError;
 use crate::keys::UnlockError;
-use crate::log::{self, LogError, Signed};
+use crate::log::{self, Kept, LogError, Signed};
 use crate::pin::{Accepted, Pin};
 use crate::state::{RepositoryState, State};
 use crate::store::ReadStore;
@@ -152,7 +152,9 @@ impl Against {
         &self,
         store: &S,
         signed: &Signed,
+        state: Option<&RepositoryState>,
     ) -> Result<(History, Freshness), LogError> {
+        let store = &Kept::over(store, state, signed);
         let history = log::read(store, &self.remembered, signed)?;
         let issued = self
             .issued
@@ -191,7 +193,7 @@ impl SeenLog {
         if self.history.known == 0 || planted(Bug::KnownBelieved) {
             return Ok(Cow::Borrowed(self));
         }
-        let (history, freshness) = self.held_against.read(store, &Signed::default())?;
+        let (history, freshness) = self.held_against.read(store, &Signed::default(), None)?;
         if let Some(state) = &self.state {
             state.keep_signed(&history);
         }
@@ -213,7 +215,8 @@ impl SeenLog {
             remembered: self.history.leaves.clone(),
             issued: self.held_against.issued,
         };
-        let (history, freshness) = held_against.read(store, &Signed::of(&self.history))?;
+        let (history, freshness) =
+            held_against.read(store, &Signed::of(&self.history), self.state.as_ref())?;
         Ok(Self {
             history,
             freshness,
@@ -310,7 +313,8 @@ pub fn read_log<S: ReadStore + ?Sized>(
         remembered,
         issued: key_file.map(|file| (file.size, file.root)),
     };
-    let (history, freshness) = held_against.read(store, &signed)?;
+    let known = expected.and_then(|id| Some(state?.repository(&id)));
+    let (history, freshness) = held_against.read(store, &signed, known.as_ref())?;
     let found = history.authority.repository();
     if let Some(stated) = stated.filter(|&id| id != found) {
         return Err(UnlockError::OtherRepository { stated, found }.into());

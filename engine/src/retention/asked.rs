@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
-use super::at_once;
 use super::needed::Needed;
+use crate::at_once;
 use crate::progress::{Phase, Progress};
 use crate::repository::{Listings, Repository, Snapshot};
 use crate::store::{ObjectKey, ReadStore, StoreError};
@@ -43,7 +43,7 @@ impl Locks {
         let store = repository.store();
         progress.begin(Phase::CheckingLocks, Some(keys.len() as u64));
         let asked = Mutex::new(BTreeMap::new());
-        at_once::visit(&keys, |key| {
+        at_once::visit(keys.iter(), |key| {
             let version = store.version_that_counts(key);
             let lock = version.and_then(|version| store.locked_until(key, &version.id));
             let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Term, at_once};
+use super::Term;
+use crate::at_once;
 use crate::state::RepositoryState;
 use crate::store::{AppendStore, ErrorClass, ObjectKey, StoreError};
 
@@ -62,7 +63,7 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
             return Ok(0);
         }
         let done = Mutex::new((BTreeMap::new(), None));
-        at_once::visit(&due, |key| {
+        at_once::visit(due.iter(), |key| {
             let extended = extend(self.store, key, term.lock_end_ms(key));
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             match extended {

@@ -393,6 +393,7 @@ impl ReadStore for MemoryStore {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            distant: false,
             versions: true,
             conditional_create: true,
             locks: self.locking.is_some(),

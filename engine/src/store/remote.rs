@@ -339,6 +339,7 @@ impl ReadStore for RemoteStore {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            distant: true,
             versions: false,
             conditional_create: self.conditional_create,
             locks: self.locks,

@@ -279,6 +279,7 @@ impl<F: Files> ReadStore for LocalStore<F> {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            distant: false,
             versions: false,
             conditional_create: true,
             locks: false,

@@ -7,8 +7,9 @@
 //! finds the damage. What is remembered is bounded, and forgotten where the store
 //! contradicts it.
 //!
-//! It costs few requests: a page of the list tells of up to a thousand packs. Where they
-//! are more, those are listed that share two digits with the one that is wanted.
+//! It costs few requests: an answer tells of up to a thousand packs. Where they are more,
+//! those are listed that share two digits with the one that is wanted; and if that happens
+//! again and again, all.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,10 @@ use super::versions::{Object, Seen};
 
 /// How many versions are remembered. With their names they take some twenty mebibytes.
 const REMEMBERED_MAX: usize = 1 << 17;
+/// So many directories of packs are listed by themselves, then all.
+const DIRECTORIES_MAX: usize = 6;
+/// All packs are listed if they fit in so many answers of a thousand.
+const PAGES_MAX: usize = REMEMBERED_MAX / 1_000;
 
 /// What is known of versions.
 #[derive(Debug, Default)]
@@ -91,57 +96,72 @@ impl S3Store {
         Ok(version)
     }
 
-    /// Lists packs near one, if that was not done.
+    /// Lists packs, among them this one, if that was not done.
     fn learn_of_packs(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        let all = self.path_below(Area::Packs.directory()) + "/";
         let path = self.path_of(key);
-        let directory = path.rsplit_once('/').expect("a pack's name has parts").0;
-        let directory = format!("{directory}/");
+        let digits = path.len() - path.rsplit('/').next().map_or(0, str::len);
+        let directory = &path[..digits];
+        // Others may do the same meanwhile, which costs a request and nothing else.
         let is_first = match &self.chosen.state().listed {
-            Extent::All => return Ok(()),
-            Extent::Below(listed) if listed.contains(&directory) => return Ok(()),
-            Extent::Below(_) => false,
             Extent::Nothing => true,
+            Extent::All => return Ok(()),
+            Extent::Below(listed) if listed.contains(directory) => return Ok(()),
+            Extent::Below(_) => false,
         };
         if is_first {
-            let all = self.path_below(Area::Packs.directory()) + "/";
-            let is_all = self.learn_below(&all)?;
+            let is_all = self.learn_below(&all, 1)?;
             self.chosen.state().listed = if is_all {
                 Extent::All
             } else {
                 Extent::Below(HashSet::new())
             };
-            if is_all {
-                return Ok(());
-            }
+            return self.learn_of_packs(key);
         }
-        self.learn_below(&directory)?;
+        let many = match &self.chosen.state().listed {
+            Extent::Below(listed) => listed.len() == DIRECTORIES_MAX,
+            _ => false,
+        };
+        if many && self.learn_below(&all, PAGES_MAX)? {
+            self.chosen.state().listed = Extent::All;
+            return Ok(());
+        }
+        self.learn_below(directory, 1)?;
         if let Extent::Below(listed) = &mut self.chosen.state().listed {
-            listed.insert(directory);
+            listed.insert(directory.to_owned());
         }
         Ok(())
     }
 
-    /// Remembers what one page tells of objects that have one version and nothing else.
-    /// True if the page is all there is.
-    fn learn_below(&self, prefix: &str) -> Result<bool, StoreError> {
+    /// Remembers what so many pages tell of packs that have one version and nothing else.
+    /// True if they are all there is.
+    fn learn_below(&self, prefix: &str, pages_max: usize) -> Result<bool, StoreError> {
         let fetch = Fetch::elsewhere(Action::List, Area::Packs.directory());
-        let page = self.page(&fetch, prefix, None)?;
-        let is_all = page.next.is_none();
-        let mut seen = Seen::default();
-        let complete = page
-            .entries
-            .into_iter()
-            .filter_map(|entry| seen.next(entry));
-        let mut objects: Vec<Object> = complete.collect();
-        // Of the last, the rest may stand on the next page.
-        objects.extend(seen.end().filter(|_| is_all));
-        for object in objects {
-            let name = object.path.strip_prefix(&self.prefix);
-            if let Some(key) = name.and_then(ObjectKey::from_path) {
-                self.keep_if_alone(key, &object);
+        let (mut from, mut seen) = (None, Seen::default());
+        for _ in 0..pages_max {
+            let page = self.page(&fetch, prefix, from.as_ref())?;
+            for entry in page.entries {
+                if let Some(object) = seen.next(entry) {
+                    self.learn(&object);
+                }
             }
+            if page.next.is_none() {
+                // Of the last, more could stand on the next page.
+                if let Some(object) = seen.end() {
+                    self.learn(&object);
+                }
+                return Ok(true);
+            }
+            from = page.next;
         }
-        Ok(is_all)
+        Ok(false)
+    }
+
+    fn learn(&self, object: &Object) {
+        let name = object.path.strip_prefix(&self.prefix);
+        if let Some(key) = name.and_then(ObjectKey::from_path) {
+            self.keep_if_alone(key, object);
+        }
     }
 
     /// Remembers a version that there is no choice about.

@@ -351,6 +351,7 @@ impl ReadStore for S3Store {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            distant: true,
             versions: true,
             conditional_create: self.is_conditional(),
             locks: self.lock().is_some(),

@@ -1,6 +1,7 @@
 //! The store in S3, on a server in this process that does what it is told.
 
 mod bucket;
+mod cost;
 mod hidden;
 mod server;
 mod settings;

@@ -121,6 +121,17 @@ impl Bucket {
         id
     }
 
+    /// Flips a bit in the middle of every version, as rot does.
+    pub(super) fn alter(&mut self, key: &str) {
+        for version in self.objects.get_mut(key).expect("it is there") {
+            if let Some(bytes) = &mut version.bytes {
+                let bytes = Arc::make_mut(bytes);
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+            }
+        }
+    }
+
     /// Oldest first.
     pub(super) fn versions(&self, key: &str) -> &[Version] {
         self.objects.get(key).map_or(&[], Vec::as_slice)

@@ -1,0 +1,147 @@
+//! A store in front of one that is far away, which reads objects of the log from the
+//! copies that the client keeps of them.
+//!
+//! Why it is safe: a copy is used only if its leaf hash is that of an entry which this
+//! client saw at that number, rightly signed: the log is then judged as it was when the
+//! object was read. That an object is there is still asked of the store. Whether it was
+//! altered since is for a verification to say, which reads every object again, as it
+//! checks every signature.
+
+use std::sync::{Mutex, PoisonError};
+
+use indelible_format::merkle::leaf_hash;
+use indelible_format::policy::LockMode;
+
+use super::Signed;
+use crate::state::{LogCopies, RepositoryState};
+use crate::store::{AppendStore, ObjectKey, PutOutcome, ReadStore, StoreError, VersionId, hand_on};
+
+/// So much is held before it is kept, bytes.
+const HELD_BYTES: usize = 4 << 20;
+
+/// The store, with the copies.
+pub(crate) struct Kept<'k, S: ?Sized> {
+    store: &'k S,
+    copies: Option<Mutex<Copies<'k>>>,
+}
+
+struct Copies<'k> {
+    state: &'k RepositoryState,
+    signed: &'k Signed,
+    file: LogCopies,
+    /// What was read from the store, ascending.
+    new: Vec<(u64, Vec<u8>)>,
+    new_bytes: usize,
+    /// The first object of which there should be a copy and is none.
+    stale: Option<u64>,
+}
+
+impl<'k, S: ReadStore + ?Sized> Kept<'k, S> {
+    /// In front of a store. What the copies are compared with is what the client knows to
+    /// be `signed`. Where there is no state, or the store is near, it is as if nothing
+    /// stood in front.
+    pub(crate) fn over(
+        store: &'k S,
+        state: Option<&'k RepositoryState>,
+        signed: &'k Signed,
+    ) -> Self {
+        let state = state.filter(|_| store.capabilities().distant);
+        let copies = state.map(|state| {
+            Mutex::new(Copies {
+                state,
+                signed,
+                file: state.log_copies(),
+                new: Vec::new(),
+                new_bytes: 0,
+                stale: None,
+            })
+        });
+        Self { store, copies }
+    }
+
+    fn copies<R>(&self, with: impl FnOnce(&mut Copies<'k>) -> R) -> Option<R> {
+        let copies = self.copies.as_ref()?;
+        Some(with(
+            &mut copies.lock().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
+impl Copies<'_> {
+    fn get(&mut self, number: u64) -> Option<Vec<u8>> {
+        let leaf = self.signed.get(number)?;
+        let copy = self.file.get(number);
+        let copy = copy.filter(|copy| leaf_hash(copy) == *leaf);
+        if copy.is_some() {
+            return copy;
+        }
+        // From here on the file is not what it should be, or ends.
+        self.stale = Some(self.stale.map_or(number, |stale| stale.min(number)));
+        None
+    }
+
+    fn add(&mut self, number: u64, bytes: &[u8]) {
+        if self.new.last().is_some_and(|(last, _)| *last >= number) {
+            self.keep();
+        }
+        self.new_bytes += bytes.len();
+        self.new.push((number, bytes.to_vec()));
+        if self.new_bytes >= HELD_BYTES {
+            self.keep();
+        }
+    }
+
+    fn keep(&mut self) {
+        if !self.new.is_empty() {
+            self.state.keep_log_copies(self.stale.take(), &self.new);
+            self.new.clear();
+            self.new_bytes = 0;
+        }
+    }
+}
+
+impl Drop for Copies<'_> {
+    fn drop(&mut self) {
+        self.keep();
+    }
+}
+
+impl<S: ReadStore + ?Sized> ReadStore for Kept<'_, S> {
+    hand_on!(store: read, read_range, read_into, read_prefix, size, list, versions);
+    hand_on!(store: version_that_counts, read_version, locked_until, capabilities, location);
+
+    fn read_oldest(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
+        let ObjectKey::Log(number) = *key else {
+            return self.store.read_oldest(key, len_bytes_max);
+        };
+        if let Some(copy) = self.copies(|copies| copies.get(number)).flatten() {
+            return Ok(copy);
+        }
+        let bytes = self.store.read_oldest(key, len_bytes_max)?;
+        self.copies(|copies| copies.add(number, &bytes));
+        Ok(bytes)
+    }
+}
+
+impl<S: AppendStore + ?Sized> AppendStore for Kept<'_, S> {
+    fn put_new(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
+        self.store.put_new(key, bytes)
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        self.store.prepare()
+    }
+
+    fn lock_new(&self, mode: LockMode, span_ms: u64) {
+        self.store.lock_new(mode, span_ms);
+    }
+
+    fn extend_lock(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.store.extend_lock(key, version, until_ms)
+    }
+}
