@@ -11,7 +11,9 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use look::{Cat, Diff, Find, Ls, Mount};
-pub(crate) use retain::{Locking, Retain, RetainFor, RetainHold, RetainPromise, RetainShow};
+pub(crate) use retain::{
+    Immutable, Locking, Retain, RetainFor, RetainHold, RetainPromise, RetainShow,
+};
 pub(crate) use serve::Serve;
 
 /// Immutable, deduplicating, encrypted backups of SQL database dumps.
@@ -150,6 +152,9 @@ pub(crate) struct Init {
     pub(crate) retain: Vec<RetainFor>,
     #[command(flatten)]
     pub(crate) locking: Locking,
+    /// How a directory keeps the promise.
+    #[arg(long, value_enum, value_name = "HOW", requires = "retain", conflicts_with_all = ["lock", "confirm_compliance"])]
+    pub(crate) immutable: Option<Immutable>,
 }
 
 /// Make, list and check keys.

@@ -77,6 +77,16 @@ impl Place {
         }
     }
 
+    /// The same in a directory, whose files get the immutable flag from now on.
+    pub(crate) fn create_immutable(&self, env: &Env) -> Result<Arc<Store>, Failure> {
+        let Self::Directory(path) = self else {
+            return self.create(env);
+        };
+        let store = LocalStore::create(path, env.entropy.clone())?;
+        store.make_immutable()?;
+        Ok(Arc::new(store))
+    }
+
     /// The store where a repository is to be made, or stands already.
     pub(crate) fn create(&self, env: &Env) -> Result<Arc<Store>, Failure> {
         match self {

@@ -79,6 +79,14 @@ pub(crate) struct Locking {
     pub(crate) confirm_compliance: Option<KeptFor>,
 }
 
+/// How a directory keeps objects from change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Immutable {
+    /// Every file gets the immutable flag of Linux (`chattr +i`), which only root can set
+    /// and clear. It stops others, and costs root one command.
+    Flags,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LockKind {
     /// Whoever holds the right to bypass governance can break them.

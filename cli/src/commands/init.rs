@@ -17,7 +17,7 @@ use indelible_format::slot::Cost;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::args::{Init, RetainFor};
+use crate::args::{Immutable, Init, RetainFor};
 use crate::commands::retain::{self, compliance};
 use crate::context::{Context, ask};
 use crate::exit::Exit;
@@ -30,18 +30,17 @@ const FIRST_LOCK_MS: u64 = 86_400_000;
 
 pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
     let place = context.place()?;
-    refuse_existing(context, &place)?;
     let promises: Vec<Promise> = args.retain.iter().map(RetainFor::promise).collect();
     let mode = args.locking.mode().unwrap_or(LockMode::Governance);
-    if promises.is_empty() && args.locking.mode().is_some() {
-        return Err(
-            Failure::usage("--lock says how to lock, and nothing says for how long")
-                .hint("add --retain, for instance --retain 35d"),
-        );
-    }
+    refuse_misuse(&place, args)?;
+    refuse_existing(context, &place)?;
     if mode == LockMode::Compliance {
         compliance::confirm(context, &args.locking, &promises)?;
     }
+    let immutable = args
+        .immutable
+        .map(|Immutable::Flags| place.create_immutable(&context.env));
+    let immutable = immutable.transpose()?;
     let (passphrase, drawn) = choose_passphrase(context, args)?;
     let cost = Cost {
         memory_kib: args.derivation_memory * 1_024,
@@ -71,7 +70,10 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
         output::line(&sheet);
     }
 
-    let store = place.create(&context.env)?;
+    let store = match immutable {
+        Some(store) => store,
+        None => place.create(&context.env)?,
+    };
     if !promises.is_empty() {
         must_lock(&place, &*store, mode)?;
     }
@@ -89,6 +91,23 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
     Ok(retain::tell(context, &stated))
 }
 
+/// What the command line says that can't be.
+fn refuse_misuse(place: &Place, args: &Init) -> Result<(), Failure> {
+    if args.immutable.is_some() && !matches!(place, Place::Directory(_)) {
+        let failure = format!("--immutable is for directories, and {place} is none");
+        return Err(Failure::usage(failure).hint(
+            "behind ssh, make the repository on the machine that serves it; a bucket has locks: --lock",
+        ));
+    }
+    if args.retain.is_empty() && args.locking.mode().is_some() {
+        return Err(
+            Failure::usage("--lock says how to lock, and nothing says for how long")
+                .hint("add --retain, for instance --retain 35d"),
+        );
+    }
+    Ok(())
+}
+
 /// Has the store lock from the first object on, and refuses one that can't.
 fn must_lock(place: &Place, store: &Store, mode: LockMode) -> Result<(), Failure> {
     store.lock_new(mode, FIRST_LOCK_MS);
@@ -99,7 +118,7 @@ fn must_lock(place: &Place, store: &Store, mode: LockMode) -> Result<(), Failure
         Exit::Policy,
         format!("{place} locks nothing, so nothing would keep the promise"),
     )
-    .hint("use a bucket with Object Lock, or leave out --retain"))
+    .hint("use a bucket with Object Lock, --immutable flags in a directory, or leave out --retain"))
 }
 
 /// Says so before a passphrase is asked for. Creation itself decides.

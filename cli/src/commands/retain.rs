@@ -60,6 +60,7 @@ fn show(context: &Context, args: &RetainShow) -> Result<Exit, Failure> {
                     "name": one.snapshot.manifest.name.as_str(),
                     "promised_until": one.promised_until_ms.and_then(output::utc_time),
                     "locked_until": one.locked_until_ms.and_then(output::utc_time),
+                    "locked_for_good": one.locked_until_ms == Some(u64::MAX),
                     "short": one.is_short(now_ms),
                 }),
             );

@@ -4,6 +4,7 @@ mod campaigns;
 mod concurrency;
 mod demo;
 mod golden;
+mod immutable;
 mod mount;
 mod pipeline;
 mod postgres;

@@ -1,7 +1,8 @@
 //! Extends locks for others: what a timer on another host does, with credentials that may
 //! lock and that the hosts which write backups do not have.
 //!
-//! Why it is safe: it locks what was promised, for as long, and nothing else; and it goes
+//! Why it is safe: it believes nothing that this machine knew of locks, and asks for each.
+//! It locks what was promised, for as long, and nothing else; and it goes
 //! on behind what it can't lock, so that one object keeps no other from being locked.
 
 use super::grid::{self, Term};
@@ -48,7 +49,7 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         }
         // What is locked for the longest promise needs no second call for a shorter one.
         promised.sort_by_key(|(term, snapshot)| (u64::MAX - term.until_ms, snapshot.number));
-        let mut keeper = Keeper::new(self.store(), self.state());
+        let mut keeper = Keeper::asking(self.store(), self.state());
         progress.begin(Phase::ExtendingLocks, Some(promised.len() as u64));
         for (term, snapshot) in &promised {
             extended.snapshots += 1;

@@ -29,6 +29,8 @@ pub struct Keeper<'k, S: ?Sized> {
     state: Option<RepositoryState>,
     known: BTreeMap<ObjectKey, u64>,
     changed: bool,
+    /// Whether each lock is asked for before it is made longer.
+    asks: bool,
 }
 
 impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
@@ -41,6 +43,16 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
                 .unwrap_or_default(),
             state: state.cloned(),
             changed: false,
+            asks: false,
+        }
+    }
+
+    /// One that believes nothing it knew, and asks the store for each lock first.
+    pub fn asking(store: &'k S, state: Option<&RepositoryState>) -> Self {
+        Self {
+            known: BTreeMap::new(),
+            asks: true,
+            ..Self::new(store, state)
         }
     }
 
@@ -62,12 +74,15 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
         if due.is_empty() {
             return Ok(0);
         }
-        let done = Mutex::new((BTreeMap::new(), None));
+        let done = Mutex::new((BTreeMap::new(), None, 0));
         at_once::visit(due.iter(), |key| {
-            let extended = extend(self.store, key, term.lock_end_ms(key));
+            let extended = self.extend(key, term);
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             match extended {
-                Ok(end_ms) => drop(done.0.insert(*key, end_ms)),
+                Ok((end_ms, is_longer)) => {
+                    done.0.insert(*key, end_ms);
+                    done.2 += u64::from(is_longer);
+                }
                 // Nothing is there to be locked, which whoever needs it tells.
                 Err(error) if error.is_not_found() => {}
                 Err(source) => {
@@ -80,11 +95,31 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
             }
             ControlFlow::Continue(())
         });
-        let (ends, error) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let extended = ends.len() as u64;
-        self.changed |= extended > 0;
+        let (ends, error, extended) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.changed |= !ends.is_empty();
         self.known.extend(ends);
         error.map_or(Ok(extended), Err)
+    }
+
+    /// Extends one lock. Gives its end as it is now, which may be later, and whether it
+    /// was made longer.
+    fn extend(&self, key: &ObjectKey, term: Term) -> Result<(u64, bool), StoreError> {
+        // No lock is put on what somebody else wrote over it.
+        let version = self.store.version_that_counts(key)?.id;
+        if self.asks
+            && let Some(end_ms) = self.store.locked_until(key, &version)?
+            && end_ms >= term.until_ms
+        {
+            return Ok((end_ms, false));
+        }
+        let end_ms = term.lock_end_ms(key);
+        match self.store.extend_lock(key, &version, end_ms) {
+            Ok(()) => Ok((end_ms, true)),
+            Err(StoreError::WouldShorten {
+                locked_until_ms, ..
+            }) => Ok((locked_until_ms, false)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Remembers the locks that end after now. That they can't be remembered is not
@@ -94,23 +129,6 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
             self.known.retain(|_, end_ms| *end_ms > now_ms);
             state.keep_locks(&self.store.location(), &self.known);
         }
-    }
-}
-
-/// Extends one lock, and gives its end as it is now, which may be later.
-fn extend<S: AppendStore + ?Sized>(
-    store: &S,
-    key: &ObjectKey,
-    end_ms: u64,
-) -> Result<u64, StoreError> {
-    // No lock is put on what somebody else wrote over it.
-    let version = store.version_that_counts(key)?;
-    match store.extend_lock(key, &version.id, end_ms) {
-        Ok(()) => Ok(end_ms),
-        Err(StoreError::WouldShorten {
-            locked_until_ms, ..
-        }) => Ok(locked_until_ms),
-        Err(error) => Err(error),
     }
 }
 

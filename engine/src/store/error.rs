@@ -220,6 +220,14 @@ pub enum Unfit {
     /// Of several writers of one name, more than one is told that it was first.
     #[error("it lets several writers create one name (it ignores `If-None-Match: *`)")]
     IgnoresConditions,
+    /// A file was removed that had the immutable flag.
+    #[error("its filesystem takes the immutable flag and does not heed it")]
+    FlagIgnored,
+    /// The directory says that objects are kept from change in another way.
+    #[error(
+        "its file `immutable` names a way to keep objects from change that this release does not know"
+    )]
+    UnknownMode,
 }
 
 /// What was tried when a call to the system failed.

@@ -26,6 +26,7 @@
 //! interrupted run left are not its own.
 
 pub mod files;
+mod immutable;
 mod read;
 pub mod simulated;
 
@@ -33,11 +34,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::files::{Files, RealFiles};
 use super::{
     Action, AppendStore, Area, ExpireStore, ObjectKey, PutOutcome, ReadStore as _, StoreError,
+    VersionId,
 };
 use crate::env::Entropy;
 
@@ -60,6 +63,8 @@ pub struct LocalStore<F: Files = RealFiles> {
     entropy: Arc<dyn Entropy>,
     /// What is known of the directories that objects were put into.
     anchors: Mutex<BTreeMap<String, Anchor>>,
+    /// Whether objects get the immutable flag.
+    flags: AtomicBool,
 }
 
 impl<F: Files> fmt::Debug for LocalStore<F> {
@@ -112,7 +117,11 @@ impl LocalStore<RealFiles> {
     ) -> Result<Self, StoreError> {
         let location = root.display().to_string();
         match files {
-            Ok(files) => Ok(Self::with_files(files, location, entropy)),
+            Ok(files) => {
+                let store = Self::with_files(files, location, entropy);
+                store.learn_mode()?;
+                Ok(store)
+            }
             Err(source) => Err(match source.kind() {
                 io::ErrorKind::NotFound => StoreError::RootMissing { location },
                 io::ErrorKind::NotADirectory => StoreError::RootNotDirectory { location },
@@ -134,6 +143,7 @@ impl<F: Files> LocalStore<F> {
             location,
             entropy,
             anchors: Mutex::default(),
+            flags: AtomicBool::new(false),
         }
     }
 
@@ -395,6 +405,10 @@ impl<F: Files> AppendStore for LocalStore<F> {
         let staged = self.stage(bytes)?;
         let outcome = self.publish(&staged, key, bytes);
         self.discard(&staged);
+        if self.keeps_flags() && matches!(&outcome, Ok(outcome) if outcome.is_stored()) {
+            // It is stored without a flag too. Whoever asks for its lock is told.
+            let _ = self.flag(&path, true);
+        }
         outcome
     }
 
@@ -403,6 +417,27 @@ impl<F: Files> AppendStore for LocalStore<F> {
         Area::ALL
             .into_iter()
             .try_for_each(|area| self.anchor(area.directory()))
+    }
+
+    fn extend_lock(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        if !self.keeps_flags() {
+            return Err(StoreError::LocksUnsupported {
+                location: self.location.clone(),
+            });
+        }
+        match self.locked_until(key, version)? {
+            Some(locked_until_ms) if locked_until_ms > until_ms => Err(StoreError::WouldShorten {
+                key: *key,
+                locked_until_ms,
+            }),
+            Some(_) => Ok(()),
+            None => self.flag(&key.path(), true),
+        }
     }
 }
 
@@ -413,6 +448,12 @@ impl<F: Files> ExpireStore for LocalStore<F> {
         }
         // What was planted under an object's name is not ours to remove.
         self.size(key)?;
+        if let Some(until_ms) = self.flagged_until(key)? {
+            return Err(StoreError::Locked {
+                key: *key,
+                until_ms,
+            });
+        }
         retry(|| self.files.unlink(&key.path())).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::NotFound { key: *key },
             _ => StoreError::Io {

@@ -1,6 +1,7 @@
 //! The stores: the suite that each must pass, then what is particular to one.
 
 mod faults;
+mod immutable;
 #[cfg(feature = "s3")]
 mod s3;
 mod scripted;

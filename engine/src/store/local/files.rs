@@ -19,7 +19,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// What the umask may narrow further: an object is never written again, and
@@ -108,6 +108,17 @@ pub trait Files: Send + Sync {
 
     /// Makes the entries of a directory durable.
     fn fsync_dir(&self, path: &str) -> io::Result<()>;
+
+    /// Sets or clears the flag that keeps a file from being written, renamed, linked or
+    /// removed, durably. `Unsupported` where there is no such flag.
+    fn set_immutable(&self, _path: &str, _on: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether a file has that flag.
+    fn is_immutable(&self, _path: &str) -> io::Result<bool> {
+        Ok(false)
+    }
 
     /// Calls `each` for every name in a directory but `.` and `..`, with the way
     /// to inspect it as [`Files::stat`] does.
@@ -218,6 +229,20 @@ fn file_stat(stat: &rustix::fs::Stat) -> FileStat {
     }
 }
 
+fn flags_of(file: &OwnedFd) -> io::Result<IFlags> {
+    rustix::fs::ioctl_getflags(file).map_err(flag_error)
+}
+
+/// Filesystems without flags answer in several ways.
+fn flag_error(error: Errno) -> io::Error {
+    match error {
+        Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS => {
+            io::ErrorKind::Unsupported.into()
+        }
+        error => error.into(),
+    }
+}
+
 impl Files for RealFiles {
     type File = OwnedFd;
 
@@ -293,6 +318,24 @@ impl Files for RealFiles {
 
     fn fsync_dir(&self, path: &str) -> io::Result<()> {
         Ok(rustix::fs::fsync(self.directory(path)?)?)
+    }
+
+    fn set_immutable(&self, path: &str, on: bool) -> io::Result<()> {
+        let file = self.open(path)?;
+        let mut flags = flags_of(&file)?;
+        if flags.contains(IFlags::IMMUTABLE) == on {
+            return Ok(());
+        }
+        flags.set(IFlags::IMMUTABLE, on);
+        rustix::fs::ioctl_setflags(&file, flags).map_err(flag_error)?;
+        Ok(rustix::fs::fsync(&file)?)
+    }
+
+    fn is_immutable(&self, path: &str) -> io::Result<bool> {
+        match flags_of(&self.open(path)?) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
+            flags => Ok(flags?.contains(IFlags::IMMUTABLE)),
+        }
     }
 
     fn list(&self, path: &str, each: &mut EachName<'_>) -> io::Result<()> {

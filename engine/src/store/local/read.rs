@@ -277,12 +277,23 @@ impl<F: Files> ReadStore for LocalStore<F> {
         read_only_version(self, key, version, len_bytes_max)
     }
 
+    fn locked_until(
+        &self,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<Option<u64>, StoreError> {
+        if *version != VersionId::only() {
+            return Err(StoreError::NotFound { key: *key });
+        }
+        self.flagged_until(key)
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             distant: false,
             versions: false,
             conditional_create: true,
-            locks: false,
+            locks: self.keeps_flags(),
         }
     }
 
