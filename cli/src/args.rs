@@ -1,6 +1,7 @@
 //! What can be typed. What it means is decided by the commands.
 
 mod look;
+mod probe;
 mod retain;
 mod serve;
 
@@ -11,6 +12,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use look::{Cat, Diff, Find, Ls, Mount};
+pub(crate) use probe::Probe;
 pub(crate) use retain::{
     Immutable, Locking, Retain, RetainFor, RetainHold, RetainPromise, RetainShow,
 };
@@ -117,6 +119,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Retain(Retain),
     Mirror(Mirror),
+    Probe(Probe),
     Checkpoint(Checkpoint),
     Serve(Serve),
     Demo(Demo),

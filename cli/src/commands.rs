@@ -14,6 +14,7 @@ pub(crate) mod look;
 pub(crate) mod ls;
 pub(crate) mod mirror;
 pub(crate) mod mount;
+pub(crate) mod probe;
 pub(crate) mod restore;
 pub(crate) mod retain;
 pub(crate) mod serve;

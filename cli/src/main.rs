@@ -57,6 +57,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Log(args) => commands::log::run(context, &args),
         Command::Retain(args) => commands::retain::run(context, &args),
         Command::Mirror(args) => commands::mirror::run(context, &args),
+        Command::Probe(args) => commands::probe::run(context, &args),
         Command::Serve(args) => commands::serve::run(context, &args),
         Command::Checkpoint(args) => commands::checkpoint::run(context, &args),
         Command::Demo(args) => commands::demo::run(context, &args),

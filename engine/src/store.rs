@@ -43,6 +43,7 @@ mod front;
 mod key;
 pub mod local;
 pub mod memory;
+pub mod probe;
 mod remote;
 #[cfg(feature = "s3")]
 pub mod s3;
@@ -254,6 +255,16 @@ pub trait AppendStore: ReadStore {
         Err(StoreError::LocksUnsupported {
             location: self.location(),
         })
+    }
+
+    /// Does to canaries whatever a thief of the credentials at hand would do to objects,
+    /// and says what became of it. A store that has no canaries tries nothing.
+    ///
+    /// # Errors
+    ///
+    /// If no canary can be put, or nothing can be asked of the store.
+    fn probe(&self, _terms: &probe::ProbeTerms) -> Result<Vec<probe::Attempt>, StoreError> {
+        Ok(Vec::new())
     }
 }
 

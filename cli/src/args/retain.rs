@@ -95,12 +95,18 @@ pub(crate) enum LockKind {
     Compliance,
 }
 
+impl LockKind {
+    pub(crate) fn mode(self) -> LockMode {
+        match self {
+            Self::Governance => LockMode::Governance,
+            Self::Compliance => LockMode::Compliance,
+        }
+    }
+}
+
 impl Locking {
     pub(crate) fn mode(&self) -> Option<LockMode> {
-        self.lock.map(|kind| match kind {
-            LockKind::Governance => LockMode::Governance,
-            LockKind::Compliance => LockMode::Compliance,
-        })
+        self.lock.map(LockKind::mode)
     }
 }
 

@@ -80,6 +80,30 @@ fn a_directory_with_flags_keeps_its_promise() {
     drop(flagged);
 }
 
+/// `probe` says what was tried and what became of it, and its exit code whether anything
+/// succeeded.
+///
+/// Method: a directory, as people and as programs see it; one that is not there.
+#[test]
+fn a_probe_says_what_succeeded() {
+    let world = World::new();
+    let probed = world.indelible(["probe"]).run();
+    probed
+        .exits(24)
+        .prints("put another file in its place    DONE");
+    probed.prints("is not immutable for these credentials: 6 attempts succeeded");
+    let probed = world.indelible(["--json", "probe"]).run();
+    let message = probed.exits(24).message("probed");
+    assert_eq!(message["withstood"], false);
+    assert_eq!(message["attempts"][0]["attempt"], "delete");
+    assert_eq!(message["attempts"][0]["outcome"], "done");
+    world.indelible(["verify"]).run().exits(0);
+    let nowhere = world
+        .indelible(["probe"])
+        .env("INDELIBLE_REPO", world.path("nowhere"));
+    nowhere.run().exits(10);
+}
+
 /// Where flags can't be set, `init` says why before it makes or asks for anything; and
 /// where they make no sense.
 ///

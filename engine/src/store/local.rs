@@ -25,8 +25,10 @@
 //! staged files and what [`ExpireStore::remove`] names. Staged files that an
 //! interrupted run left are not its own.
 
+mod expire;
 pub mod files;
 mod immutable;
+mod probe;
 mod read;
 pub mod simulated;
 
@@ -38,9 +40,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::files::{Files, RealFiles};
+use super::probe::{Attempt, ProbeTerms};
 use super::{
-    Action, AppendStore, Area, ExpireStore, ObjectKey, PutOutcome, ReadStore as _, StoreError,
-    VersionId,
+    Action, AppendStore, Area, ObjectKey, PutOutcome, ReadStore as _, StoreError, VersionId,
 };
 use crate::env::Entropy;
 
@@ -439,29 +441,9 @@ impl<F: Files> AppendStore for LocalStore<F> {
             None => self.flag(&key.path(), true),
         }
     }
-}
 
-impl<F: Files> ExpireStore for LocalStore<F> {
-    fn remove(&self, key: &ObjectKey) -> Result<(), StoreError> {
-        if !key.is_expirable() {
-            return Err(StoreError::Permanent { key: *key });
-        }
-        // What was planted under an object's name is not ours to remove.
-        self.size(key)?;
-        if let Some(until_ms) = self.flagged_until(key)? {
-            return Err(StoreError::Locked {
-                key: *key,
-                until_ms,
-            });
-        }
-        retry(|| self.files.unlink(&key.path())).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::NotFound { key: *key },
-            _ => StoreError::Io {
-                action: Action::Remove,
-                path: key.path(),
-                source,
-            },
-        })
+    fn probe(&self, _terms: &ProbeTerms) -> Result<Vec<Attempt>, StoreError> {
+        self.attack_canaries()
     }
 }
 

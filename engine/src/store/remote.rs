@@ -24,6 +24,7 @@ use indelible_format::limits::SERVED_READ_BYTES_MAX;
 use indelible_format::protocol::{Answer, Item, OBJECT_BYTES_MAX, Outcome, PageEnd, Request};
 use indelible_format::wire::LayoutError;
 
+use super::probe::{self, Attempt, ProbeTerms};
 use super::wire::{error_of, key_of, object_of, read_frame, served_area};
 use super::{
     AppendStore, Area, Capabilities, Listed, ObjectKey, PutOutcome, ReadStore, StoreError, Version,
@@ -424,6 +425,10 @@ impl AppendStore for RemoteStore {
             }),
             _ => Err(self.unreachable(Lost::Unasked)),
         }
+    }
+
+    fn probe(&self, terms: &ProbeTerms) -> Result<Vec<Attempt>, StoreError> {
+        probe::of_served(self, terms)
     }
 }
 

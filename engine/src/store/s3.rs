@@ -26,6 +26,7 @@ mod expire;
 mod fault;
 mod lock;
 mod prepare;
+mod probe;
 mod put;
 mod read;
 mod request;

@@ -42,6 +42,7 @@ Commands:
   log          Look at the log
   retain       Promise for how long snapshots stay, and have the store lock them
   mirror       Copy what another place lacks of the repository. Takes no key
+  probe        Try what a thief of these credentials could do to the storage
   checkpoint   Print the signed size and root of the log, to be kept elsewhere
   serve        Serve a repository to a host that may add to it, and nothing else
   demo         See it work on a sample database, from init to restore

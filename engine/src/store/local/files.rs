@@ -120,9 +120,36 @@ pub trait Files: Send + Sync {
         Ok(false)
     }
 
+    /// Does to a canary what nobody should do to an object.
+    fn attack(&self, _attack: Attack, _path: &str) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Removes a directory of canaries with what can be removed.
+    fn clear_canaries(&self, _directory: &str) {}
+
     /// Calls `each` for every name in a directory but `.` and `..`, with the way
     /// to inspect it as [`Files::stat`] does.
     fn list(&self, path: &str, each: &mut EachName<'_>) -> io::Result<()>;
+}
+
+/// What can be done to a file that nobody should do to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attack {
+    /// Remove its name.
+    Remove,
+    /// Write into it.
+    Write,
+    /// Cut it to nothing.
+    Truncate,
+    /// Give it another name in its directory.
+    Rename,
+    /// Put another file in its place.
+    Replace,
+    /// Clear its immutable flag.
+    ClearFlag,
+    /// Rename its directory, and back.
+    RenameParent,
 }
 
 /// What is called for a name in a directory that is listed.
@@ -335,6 +362,47 @@ impl Files for RealFiles {
         match flags_of(&self.open(path)?) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
             flags => Ok(flags?.contains(IFlags::IMMUTABLE)),
+        }
+    }
+
+    fn attack(&self, attack: Attack, path: &str) -> io::Result<()> {
+        let (directory, name) = self.enter(path)?;
+        let other = format!("{name}.other");
+        let write = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |flags| rustix::fs::openat(&directory, name, write | flags, Mode::empty());
+        match attack {
+            Attack::Remove => rustix::fs::unlinkat(&directory, name, AtFlags::empty())?,
+            Attack::Write => drop(rustix::io::write(open(OFlags::empty())?, b"forged")?),
+            Attack::Truncate => drop(open(OFlags::TRUNC)?),
+            Attack::Rename => rustix::fs::renameat(&directory, name, &directory, &other)?,
+            Attack::Replace => {
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+                drop(rustix::fs::openat(&directory, &other, flags, OBJECT_MODE)?);
+                rustix::fs::renameat(&directory, &other, &directory, name)?;
+            }
+            Attack::ClearFlag => self.set_immutable(path, false)?,
+            Attack::RenameParent => {
+                let (path, _) = path.rsplit_once('/').ok_or(io::ErrorKind::Unsupported)?;
+                let (above, name) = self.enter(path)?;
+                let moved = format!("{name}.moved");
+                rustix::fs::renameat(&above, name, &above, &moved)?;
+                rustix::fs::renameat(&above, &moved, &above, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn clear_canaries(&self, directory: &str) {
+        let mut names = Vec::new();
+        let _ = self.list(directory, &mut |name, _| {
+            names.extend(name.to_str().map(|name| format!("{directory}/{name}")));
+        });
+        for path in names {
+            let _ = self.set_immutable(&path, false);
+            let _ = self.unlink(&path);
+        }
+        if let Ok((above, name)) = self.enter(directory) {
+            let _ = rustix::fs::unlinkat(above, name, AtFlags::REMOVEDIR);
         }
     }
 

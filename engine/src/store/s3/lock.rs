@@ -70,10 +70,19 @@ impl S3Store {
         version: &VersionId,
     ) -> Result<Option<Retention>, StoreError> {
         let fetch = Fetch::new(Action::Inspect, key);
-        let request = Request::get(self.path_of(key))
+        self.retention_at(&fetch, self.path_of(key), version)
+    }
+
+    pub(super) fn retention_at(
+        &self,
+        fetch: &Fetch,
+        path: String,
+        version: &VersionId,
+    ) -> Result<Option<Retention>, StoreError> {
+        let request = Request::get(path)
             .query("retention", "")
             .query("versionId", &version.0);
-        let answer = self.client.ask(&fetch, &request, &mut |reply| {
+        let answer = self.client.ask(fetch, &request, &mut |reply| {
             xml::retention(&reply.into_bytes()?)
                 .map(Some)
                 .map_err(Fault::from)
@@ -109,16 +118,20 @@ impl S3Store {
         }
         let mode = held.map_or(lock.mode, |held| held.mode);
         let until = lock_date(until_ms).ok_or_else(|| self.locks_unsupported())?;
-        let body = format!(
-            "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>{}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>",
-            name_of(mode)
-        );
+        let body = retention_xml(mode, &until);
         let request = Request::put(self.path_of(key), body.as_bytes())
             .query("retention", "")
             .query("versionId", &version.0);
         let fetch = Fetch::new(Action::Lock, key);
         self.client.ask(&fetch, &request, &mut reads_nothing)
     }
+}
+
+pub(super) fn retention_xml(mode: LockMode, until: &str) -> String {
+    format!(
+        "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>{}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>",
+        name_of(mode)
+    )
 }
 
 /// Whether an error says that a version, or its bucket, has no lock.

@@ -22,7 +22,7 @@ const RACERS: usize = 4;
 /// How many names are tried where no answer is clear.
 const ROUNDS_MAX: u32 = 5;
 /// Where the names lie.
-const CANARIES: &str = "canary";
+pub(super) const CANARIES: &str = "canary";
 
 /// What a creator of the name was told.
 enum Told {

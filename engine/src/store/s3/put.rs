@@ -18,6 +18,7 @@ use std::sync::PoisonError;
 
 use indelible_format::policy::LockMode;
 
+use super::super::probe::{Attempt, ProbeTerms};
 use super::super::{Action, AppendStore, ObjectKey, PutOutcome, StoreError, Version, VersionId};
 use super::S3Store;
 use super::client::Fetch;
@@ -193,5 +194,9 @@ impl AppendStore for S3Store {
         until_ms: u64,
     ) -> Result<(), StoreError> {
         self.extend(key, version, until_ms)
+    }
+
+    fn probe(&self, terms: &ProbeTerms) -> Result<Vec<Attempt>, StoreError> {
+        self.attack(terms)
     }
 }

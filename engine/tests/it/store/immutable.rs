@@ -11,6 +11,7 @@ use indelible_engine::progress::Silent;
 use indelible_engine::repository::Repository;
 use indelible_engine::store::conformance::{self, Subject};
 use indelible_engine::store::local::files::{Files as _, RealFiles};
+use indelible_engine::store::probe::{Outcome, ProbeTerms};
 use indelible_engine::store::{
     Action, AppendStore as _, ErrorClass, ExpireStore, LocalStore, ObjectKey, ReadStore as _,
     StoreError,
@@ -148,6 +149,43 @@ fn flags_keep_files_from_change() {
     assert_eq!(removed.class(), ErrorClass::Refused);
     place.set_flag(&key, false);
     store.remove(&key).expect("nothing holds it");
+}
+
+/// Probing finds that flags stop everything but their being cleared, and that nothing
+/// stops who may write to a directory without them; it leaves nothing behind.
+///
+/// Method: probe both, as root.
+#[test]
+fn probing_tells_flags_from_none() {
+    let terms = ProbeTerms {
+        mode: LockMode::Governance,
+        over_lock_ms: None,
+    };
+    let done = |store: &LocalStore| -> Vec<&str> {
+        let attempts = store.probe(&terms).expect("canaries can be put");
+        let done = attempts
+            .into_iter()
+            .filter(|it| it.outcome == Outcome::Done);
+        done.map(|it| it.code).collect()
+    };
+    let root = TempDir::new().expect("a temporary directory");
+    let all = [
+        "delete",
+        "overwrite",
+        "truncate",
+        "rename",
+        "replace",
+        "rename-parent",
+    ];
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(done(&open(root.path())), all);
+        let left = fs::read_dir(root.path().join("canary")).expect("it is there");
+        assert_eq!(left.count(), 0);
+    }
+    let Some(place) = Place::new() else { return };
+    assert_eq!(done(&place.store), ["unflag", "rename-parent"]);
+    let left = fs::read_dir(place.root.path().join("canary")).expect("it is there");
+    assert_eq!(left.count(), 0);
 }
 
 /// A directory that says it keeps objects from change in an unknown way is refused.

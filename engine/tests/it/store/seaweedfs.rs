@@ -5,6 +5,7 @@
 //! the tests are skipped, and say so; with `INDELIBLE_REQUIRE_SERVERS=1` they fail.
 
 mod drill;
+mod probe;
 
 use std::env;
 use std::fs::{self, File};
