@@ -338,6 +338,12 @@ pub enum IssueError {
         /// What was asked for.
         asked: Rights,
     },
+    /// Keys are made in the newest epoch.
+    #[error("epoch {epoch} began, and the key that is to make one has no part of it")]
+    NoPart {
+        /// The newest epoch.
+        epoch: u32,
+    },
     /// The issuing key may sign nothing, or no grants.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),

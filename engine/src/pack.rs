@@ -9,6 +9,7 @@
 //!
 //! This module knows a pack, and neither snapshots nor the log.
 
+mod epochs;
 mod kept;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::env::Env;
 use crate::store::{ObjectKey, ReadStore, StoreError};
+pub use epochs::IndexKeys;
 
 /// How much of a pack's end is read at first, bytes: most directories fit.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -288,6 +290,12 @@ pub enum PackError {
     /// It states another repository or domain than it should.
     #[error("the pack belongs to another repository or domain")]
     Foreign,
+    /// It states an epoch of which the key has no part.
+    #[error("the pack is of epoch {epoch}, of which the key has no part")]
+    Epoch {
+        /// The epoch.
+        epoch: u32,
+    },
     /// A kept copy is damaged, or another pack's.
     #[error("the kept copy is not the one of this pack's directory")]
     Copy,

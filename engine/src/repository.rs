@@ -9,6 +9,7 @@
 
 mod listings;
 mod opened;
+mod rotation;
 mod seen;
 mod snapshots;
 mod trial;
@@ -19,6 +20,7 @@ use indelible_format::entry::{Body, Draft, Entry};
 use indelible_format::grant::{FactsError, GrantFacts, Revoke};
 use indelible_format::history::{Continuity, History};
 use indelible_format::ids::{CommitId, RecordId, RepositoryId, SignerId};
+use indelible_format::key_ring::KeyRing;
 use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
 use indelible_format::seal::{self, signer_of};
@@ -33,6 +35,7 @@ use crate::state::{RepositoryState, State, StateError};
 use crate::store::{AppendStore, ObjectKey, ReadStore, StoreError};
 
 pub use listings::{ListedPack, Listings};
+pub use rotation::{LeftOut, RotateError, Rotated};
 pub use seen::{Against, Freshness, NotJunk, OtherRepository, SeenLog, read_log};
 pub use snapshots::{BrokenSnapshot, Refusal, Snapshot, SnapshotError};
 pub use trial::Trial;
@@ -127,7 +130,7 @@ pub struct Repository<'s, S: ReadStore + ?Sized> {
     unremembered: Option<StateError>,
     /// Size of the log that the key file pins, or 0.
     pinned: u64,
-    key: KeyBundle,
+    ring: KeyRing,
     signer: SignerId,
 }
 
@@ -161,13 +164,15 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
             Some(Err(damaged)) => return Err(damaged.into()),
         };
         let signer = signer_of(&key.signing_seed);
+        let history = &seen.history;
+        let ring = KeyRing::gather(key, &history.authority, history.entries.values());
         Ok(Self {
             store,
             env,
             seen,
             unremembered,
             pinned: key_file.map_or(0, |file| file.size),
-            key,
+            ring,
             signer,
         })
     }
@@ -187,7 +192,7 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
             seen,
             unremembered: None,
             pinned: self.pinned,
-            key: self.key.clone(),
+            ring: self.ring.clone(),
             signer: self.signer,
         })
     }
@@ -204,7 +209,9 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
             Err(error) => return Err(error.into()),
             Ok(_) => {}
         }
+        let before = self.epochs();
         self.seen = self.seen.reread(self.store)?;
+        self.gather(before);
         Ok(true)
     }
 
@@ -233,9 +240,14 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
         self.seen.freshness.worst()
     }
 
-    /// The opened key.
+    /// The opened key, as it stands in the epoch in which it writes.
     pub fn key(&self) -> &KeyBundle {
-        &self.key
+        self.ring.newest()
+    }
+
+    /// The opened key in each epoch of which it has a part.
+    pub fn ring(&self) -> &KeyRing {
+        &self.ring
     }
 
     /// The name of the opened key.
@@ -285,17 +297,15 @@ impl<'s, S: ReadStore + ?Sized> Repository<'s, S> {
     ) -> Result<Option<Zeroizing<Vec<u8>>>, seal::OpenError> {
         let grant = self.seen.history.authority.grant(signer);
         let facts = grant.and_then(|grant| grant.facts.as_ref().map(|facts| (grant, facts)));
-        let (Some((grant, facts)), Some(verify)) = (facts, &self.key.verify) else {
+        let (Some((grant, facts)), true) = (facts, self.key().verify.is_some()) else {
             return Ok(None);
         };
+        let key = self.ring.at(grant.epoch);
+        let verify = key.and_then(|key| Some((key, key.verify.as_ref()?)));
+        let (key, verify) = verify.ok_or(seal::OpenError::OtherKey)?;
+        let (private, psk) = (&verify.meta_private, &key.psk);
         facts
-            .unseal(
-                &self.id(),
-                &grant.commit,
-                signer,
-                &verify.meta_private,
-                &self.key.psk,
-            )
+            .unseal(&self.id(), &grant.commit, signer, private, psk)
             .map(Some)
     }
 
@@ -330,7 +340,8 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         // as if nothing had been there: the hole shows to everyone.
         self.seen.history.append_from(self.pinned);
         let repository = self.id();
-        let (key, signer, env) = (&self.key, self.signer, &self.env);
+        let before = self.epochs();
+        let (key, signer, env) = (self.ring.newest(), self.signer, &self.env);
         let known = Signed::of(&self.seen.history);
         let store = Kept::over(self.store, self.seen.state.as_ref(), &known);
         let appended = log::append(
@@ -361,6 +372,7 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         )?;
         drop(store);
         self.seen.history = appended.history;
+        self.gather(before);
         // The entry is committed. A state that can't be written forgets it,
         // which is no reason to call the commit a failure.
         if let Some(state) = &self.seen.state {
@@ -383,9 +395,14 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         if own.is_some_and(|own| !own.kinds.contains(asked.kinds())) {
             return Err(IssueError::Overreach { asked }.into());
         }
-        let new = NewKey::draw(&self.key, request, &self.env)?;
+        let new = NewKey::draw(self.key(), request, &self.env)?;
         let (commit, repository, env) = (CommitId(self.env.random()), self.id(), self.env.clone());
-        self.append(commit, |_| {
+        self.append(commit, |history| {
+            // A key of an epoch that is past would have no part of the new one.
+            let epoch = history.authority.epoch();
+            if epoch > new.bundle().epoch {
+                return Err(IssueError::NoPart { epoch });
+            }
             Ok(Body::Authorize(new.authorize(
                 &repository,
                 &commit,

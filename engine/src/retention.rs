@@ -16,10 +16,10 @@ mod needed;
 use indelible_format::entry::Body;
 use indelible_format::history::History;
 use indelible_format::ids::CommitId;
+use indelible_format::key_ring::KeyRing;
 use indelible_format::name::Name;
 use indelible_format::policy::{Hold, LockMode, Policy, Promise};
 use indelible_format::rights::Kind;
-use indelible_format::secret::SecretKey;
 use indelible_format::wire::LayoutError;
 
 use crate::keys::Forbidden;
@@ -50,7 +50,7 @@ pub struct InForce {
 
 impl InForce {
     /// The newest policy of a log that opens.
-    fn of(history: &History, psk: &SecretKey) -> Option<Self> {
+    fn of(history: &History, ring: &KeyRing) -> Option<Self> {
         let authority = &history.authority;
         let mut entries = history.entries.iter().rev();
         entries.find_map(|(number, entry)| {
@@ -60,7 +60,7 @@ impl InForce {
             if authority.is_distrusted(entry) {
                 return None;
             }
-            let commit = entry.header().commit;
+            let (commit, psk) = (entry.header().commit, ring.psk(entry.header().epoch)?);
             let policy = Policy::open(body, &authority.repository(), &commit, psk).ok()?;
             Some(Self {
                 entry: *number,
@@ -160,7 +160,7 @@ pub enum PolicyRefused {
 impl<S: ReadStore + ?Sized> Repository<'_, S> {
     /// The policy that counts, if there is one (SPEC 17.1).
     pub fn policy(&self) -> Option<InForce> {
-        InForce::of(self.history(), &self.key().psk)
+        InForce::of(self.history(), self.ring())
     }
 }
 
@@ -239,13 +239,13 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
         make: impl Fn(Option<&Policy>) -> Result<Policy, PolicyRefused>,
     ) -> Result<Stated, PolicyRefused> {
         let (repository, env) = (self.id(), self.env().clone());
-        let (store, psk) = (self.store(), self.key().psk.clone());
+        let (store, ring) = (self.store(), self.ring().clone());
         let commit = CommitId(env.random());
         let appended = self.append(commit, |history: &History| -> Result<_, PolicyRefused> {
-            let before = InForce::of(history, &psk);
+            let before = InForce::of(history, &ring);
             let policy = make(before.as_ref().map(|before| &before.policy))?;
             begin_locking(store, &policy);
-            let body = policy.seal(&repository, &commit, &psk, env.random());
+            let body = policy.seal(&repository, &commit, &ring.newest().psk, env.random());
             Ok(Body::Opaque(Kind::Policy, body))
         });
         let entry = appended.map_err(|error| match error {

@@ -78,7 +78,7 @@ pub fn resigned(data: &[u8]) {
 /// A body to begin with.
 fn body(what: u8, number: u64) -> Body {
     let subject = ADMIN + what % 7;
-    match what % 6 {
+    match what % 7 {
         0 => fixture::authorize(subject, Rights::ADMIN.union(Rights::WRITE)),
         1 => fixture::authorize(subject, Rights::WRITE),
         2 => fixture::revoke(subject, number.saturating_sub(u64::from(what / 16))),
@@ -88,6 +88,7 @@ fn body(what: u8, number: u64) -> Body {
             Body::Snapshot(SnapshotBody::Inline(BODY.get_or_init(seal).clone()))
         }
         4 => fixture::snapshot(),
+        5 => fixture::rekey_of(1 + u32::from(what / 64)),
         _ => fixture::attest(),
     }
 }

@@ -11,7 +11,8 @@ use crate::entry::{Body, Entry, Header};
 use crate::examined::{Examined, Signed};
 use crate::genesis::{FORMAT_VERSION, Genesis, claimed_version};
 use crate::grant::{Authorize, Revoke, SealedFacts};
-use crate::ids::{CommitId, DomainId, LogHash, RepositoryId, SignerId};
+use crate::ids::{CommitId, DomainId, LogHash, RepositoryId, SealingKey, SignerId};
+use crate::limits::EPOCH_STEP_MAX;
 use crate::merkle::leaf_hash;
 use crate::planted::{Bug, planted};
 use crate::rights::{Kind, Kinds, Rights};
@@ -75,6 +76,9 @@ pub enum Void {
     /// An authorize that gives what its signer may not give.
     #[error("it authorises a key for more than its signer may give, or once more")]
     Overreach,
+    /// A rekey by a key without every right, or one of an epoch that began before.
+    #[error("it begins an epoch that its signer may not begin, or that began before")]
+    BadRekey,
     /// A revoke of an unknown key, of the administrator by another, or of the
     /// future.
     #[error("it revokes a key that its signer may not revoke")]
@@ -114,6 +118,11 @@ pub struct Grant {
     pub commit: CommitId,
     /// Who signed that entry.
     pub by: SignerId,
+    /// The epoch that entry states: of what its sealed parts are sealed to, and of the
+    /// secrets in the key's bundle.
+    pub epoch: u32,
+    /// The key's own sealing key.
+    pub sealing_key: SealingKey,
     /// Its domain.
     pub domain: DomainId,
     /// What its bundle holds.
@@ -130,6 +139,14 @@ pub struct Grant {
     pub revoked: Option<Revocation>,
 }
 
+/// An entry that began an epoch.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    entry: u64,
+    by: SignerId,
+    epoch: u32,
+}
+
 /// The keys of a log, as of some entry.
 #[derive(Debug, Clone)]
 pub struct Authority {
@@ -137,6 +154,7 @@ pub struct Authority {
     genesis: Genesis,
     administrator: SignerId,
     grants: BTreeMap<SignerId, Grant>,
+    rekeys: Vec<Begun>,
     next: u64,
     stop: Option<(u64, Kind)>,
 }
@@ -183,6 +201,8 @@ impl Authority {
             entry: 0,
             commit: header.commit,
             by: header.signer,
+            epoch: 0,
+            sealing_key: genesis.sealing_key,
             domain: header.domain,
             rights: Rights::ALL,
             kinds: Kinds::ALL,
@@ -196,6 +216,7 @@ impl Authority {
             genesis,
             administrator: header.signer,
             grants: BTreeMap::from([(header.signer, administrator)]),
+            rekeys: Vec::new(),
             next: 1,
             stop: None,
         };
@@ -291,7 +312,24 @@ impl Authority {
                     Err(Void::BadRevoke)
                 }
             }
+            Body::Rekey(rekey) => self.check_rekey(header, rekey.epoch()),
             _ => Ok(()),
+        }
+    }
+
+    /// Who begins an epoch chooses what opens all that is written in it, so it takes
+    /// every right.
+    fn check_rekey(&self, header: &Header, epoch: u32) -> Result<(), Void> {
+        let all = self.grants[&header.signer].rights == Rights::ALL;
+        let last = self.last_epoch();
+        // Entries may be lost, so numbers may be left out. Not so many that none are left.
+        let begins = epoch > last && epoch - last <= EPOCH_STEP_MAX;
+        let own = |begun: &Begun| begun.epoch == epoch && begun.by == header.signer;
+        let goes_on = self.rekeys.last().is_some_and(own);
+        if all && (begins || goes_on) || planted(Bug::OverreachAllowed) {
+            Ok(())
+        } else {
+            Err(Void::BadRekey)
         }
     }
 
@@ -300,6 +338,11 @@ impl Authority {
         match entry.body() {
             Body::Authorize(body) => self.authorize(header, body),
             Body::Revoke(body) => self.revoke(header.number, body),
+            Body::Rekey(body) => self.rekeys.push(Begun {
+                entry: header.number,
+                by: header.signer,
+                epoch: body.epoch(),
+            }),
             Body::Opaque(kind, _) if header.critical => {
                 let admin = self.grants[&header.signer].rights.contains(Rights::ADMIN);
                 if admin {
@@ -315,6 +358,8 @@ impl Authority {
             entry: header.number,
             commit: header.commit,
             by: header.signer,
+            epoch: header.epoch,
+            sealing_key: body.sealing_key,
             domain: body.domain,
             rights: body.rights,
             kinds: body.kinds,
@@ -393,11 +438,31 @@ impl Authority {
     /// Whether an entry was signed by a key from when on it is distrusted.
     pub fn is_distrusted(&self, entry: &Entry) -> bool {
         let header = entry.header();
-        let revoked = self
-            .grants
-            .get(&header.signer)
-            .and_then(|grant| grant.revoked);
-        revoked.is_some_and(|revocation| header.number >= revocation.distrust_from)
+        self.distrusts(&header.signer, header.number)
+    }
+
+    fn distrusts(&self, signer: &SignerId, entry: u64) -> bool {
+        let revoked = self.grants.get(signer).and_then(|grant| grant.revoked);
+        revoked.is_some_and(|revocation| entry >= revocation.distrust_from)
             && !planted(Bug::DistrustIgnored)
+    }
+
+    /// The epoch in which keys write: the newest that no distrusted entry began.
+    pub fn epoch(&self) -> u32 {
+        let trusted = self
+            .rekeys
+            .iter()
+            .filter(|begun| !self.distrusts(&begun.by, begun.entry));
+        trusted.map(|begun| begun.epoch).max().unwrap_or(0)
+    }
+
+    /// How many entries began an epoch, or went on with one.
+    pub fn rekeys(&self) -> usize {
+        self.rekeys.len()
+    }
+
+    /// The last epoch that began, whoever began it.
+    pub fn last_epoch(&self) -> u32 {
+        self.rekeys.last().map_or(0, |begun| begun.epoch)
     }
 }

@@ -247,7 +247,7 @@ impl KeyBundle {
         Ok(bundle)
     }
 
-    fn check_pairs(&self) -> Result<(), BundleError> {
+    pub(crate) fn check_pairs(&self) -> Result<(), BundleError> {
         let meta = self.verify.as_ref().map(|keys| &keys.meta_private);
         if meta.is_some_and(|private| sealing_key_of(private) != self.meta_public) {
             return Err(BundleError::KeyPair("meta"));

@@ -12,6 +12,7 @@ use crate::ids::{CommitId, DomainId, LogHash, RepositoryId, SignerId};
 use crate::limits::ENTRY_BYTES_MAX;
 use crate::merkle::leaf_hash;
 use crate::planted::{Bug, planted};
+use crate::rekey::Rekey;
 use crate::rights::Kind;
 use crate::seal::{self, BadSignature};
 use crate::secret::SecretKey;
@@ -59,6 +60,8 @@ pub enum Body {
     Authorize(Authorize),
     /// SPEC 3.8.
     Revoke(Revoke),
+    /// SPEC 3.16.
+    Rekey(Rekey),
     /// SPEC 3.9.
     Snapshot(SnapshotBody),
     /// SPEC 3.10.
@@ -74,6 +77,7 @@ impl Body {
             Self::Genesis(_) => Kind::Genesis,
             Self::Authorize(_) => Kind::Authorize,
             Self::Revoke(_) => Kind::Revoke,
+            Self::Rekey(_) => Kind::Rekey,
             Self::Snapshot(_) => Kind::Snapshot,
             Self::Attest(_) => Kind::Attest,
             Self::Opaque(kind, _) => *kind,
@@ -86,6 +90,7 @@ impl Body {
             Self::Genesis(body) => body.encode(),
             Self::Authorize(body) => body.encode(),
             Self::Revoke(body) => body.encode(),
+            Self::Rekey(body) => body.encode(),
             Self::Snapshot(body) => body.encode(),
             Self::Attest(body) => body.encode(),
             Self::Opaque(_, bytes) => bytes.clone(),
@@ -97,6 +102,7 @@ impl Body {
             Kind::Genesis => Self::Genesis(Genesis::decode(bytes)?),
             Kind::Authorize => Self::Authorize(Authorize::decode(bytes)?),
             Kind::Revoke => Self::Revoke(Revoke::decode(bytes)?),
+            Kind::Rekey => Self::Rekey(Rekey::decode(bytes)?),
             Kind::Snapshot => Self::Snapshot(SnapshotBody::decode(bytes)?),
             Kind::Attest => Self::Attest(Attest::decode(bytes)?),
             other => Self::Opaque(other, bytes.to_vec()),

@@ -15,9 +15,9 @@
 //! |---|---|
 //! | 1 | [`wire`] |
 //! | 2 | [`ids`], [`secret`], [`seal`] |
-//! | 3 | [`entry`], [`examined`], [`genesis`], [`grant`], [`attest`], [`rights`], [`merkle`], [`authority`], [`history`], [`checkpoint`] |
+//! | 3 | [`entry`], [`examined`], [`genesis`], [`grant`], [`attest`], [`rekey`], [`rights`], [`merkle`], [`authority`], [`history`], [`checkpoint`] |
 //! | 4 | [`name`] |
-//! | 5 | [`bundle`], [`slot`], [`key_file`] |
+//! | 5 | [`bundle`], [`slot`], [`key_file`], [`key_ring`] |
 //! | 6 | [`pack`], [`directory`], [`coding`] |
 //! | 7 | [`commit`], [`manifest`] |
 //! | 8 | [`node`], [`places`], [`page`], [`path`], [`contents`] |
@@ -43,6 +43,7 @@ pub mod grant;
 pub mod history;
 pub mod ids;
 pub mod key_file;
+pub mod key_ring;
 pub mod limits;
 pub mod manifest;
 pub mod merkle;
@@ -56,6 +57,7 @@ pub mod places;
 pub mod planted;
 pub mod policy;
 pub mod protocol;
+pub mod rekey;
 pub mod rights;
 pub mod seal;
 pub mod secret;

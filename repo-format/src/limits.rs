@@ -40,6 +40,14 @@ pub const NODE_ITEMS_MAX: usize = 1_024;
 pub const NODE_LEVEL_MAX: u8 = 7;
 /// Record section of a page, bytes.
 pub const PAGE_RECORDS_BYTES_MAX: usize = 1 << 20;
+/// Epochs before it that a rekey tells of.
+pub const EPOCHS_MAX: usize = 256;
+/// By how much the number of an epoch can be above that of the one before.
+pub const EPOCH_STEP_MAX: u32 = 256;
+/// Shares of one rekey entry.
+pub const SHARES_MAX: usize = 1_024;
+/// A sealed share of an epoch, bytes.
+pub const SHARE_BYTES_MAX: usize = 1_024;
 /// A key bundle, bytes.
 pub const BUNDLE_BYTES_MAX: usize = 16 << 10;
 /// NAME patterns of a key.

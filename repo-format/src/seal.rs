@@ -30,6 +30,14 @@ pub const MANIFEST: Label = Label("indelible v1 manifest");
 pub const GRANT_FACTS: Label = Label("indelible v1 grant facts");
 /// What a repository promises to keep.
 pub const POLICY: Label = Label("indelible v1 policy");
+/// What one key gets of an epoch.
+pub const EPOCH_SHARE: Label = Label("indelible v1 epoch share");
+/// The repository secrets of past epochs.
+pub const PAST_SECRETS: Label = Label("indelible v1 past secrets");
+/// The index masters and meta private keys of past epochs.
+pub const PAST_META_KEYS: Label = Label("indelible v1 past meta keys");
+/// The data private keys of past epochs.
+pub const PAST_DATA_KEYS: Label = Label("indelible v1 past data keys");
 /// A key bundle under a passphrase.
 pub const PASSPHRASE_SLOT: Label = Label("indelible v1 passphrase slot");
 /// The wrapped key of a pack's data chunks.
@@ -40,6 +48,8 @@ pub const PACK_NODE_KEY: Label = Label("indelible v1 pack node key");
 pub const MANIFEST_KEY: Label = Label("indelible v1 manifest key");
 /// The wrapped key of grant facts.
 pub const GRANT_FACTS_KEY: Label = Label("indelible v1 grant facts key");
+/// The wrapped key of a share of an epoch.
+pub const EPOCH_SHARE_KEY: Label = Label("indelible v1 epoch share key");
 /// A part of a list of chunks that a client keeps to itself; no object holds one.
 pub const CHUNK_LIST: Label = Label("indelible v1 client chunk list");
 /// What a client keeps to itself of what it opened; in no repository.

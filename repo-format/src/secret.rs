@@ -104,6 +104,11 @@ pub fn policy_key(psk: &SecretKey, salt: &[u8; 32]) -> SecretKey {
     derive("indelible v1 policy key", [&psk.0, salt])
 }
 
+/// The key of what a rekey tells of past epochs, to whoever holds a secret of the new one.
+pub fn past_key(secret: &SecretKey, salt: &[u8; 32]) -> SecretKey {
+    derive("indelible v1 past epochs key", [&secret.0, salt])
+}
+
 /// The key of one part of a list of chunks that a client keeps to itself. Only
 /// who cuts with the gear key can make one that opens.
 pub fn chunk_list_key(gear_key: &SecretKey, salt: &[u8; 32], part: u64) -> SecretKey {
@@ -165,6 +170,7 @@ mod tests {
             directory_key(&master, &[0; 32]),
             reach_key(&master, &[0; 32]),
             policy_key(&master, &[0; 32]),
+            past_key(&master, &[0; 32]),
             opened_key(&master, &master, &[0; 32]),
             opened_key(&master, &master, &[1; 32]),
             opened_key(&master, &SecretKey::new([8; 32]), &[0; 32]),

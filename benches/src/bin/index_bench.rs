@@ -17,7 +17,7 @@ use indelible_benches::measure::cpu_ms;
 use indelible_engine::env::{Clock as _, Env, SystemClock};
 use indelible_engine::index::{CountedPack, DomainDirectories, Index};
 use indelible_engine::keys::NewRepository;
-use indelible_engine::pack::{Basis, CodedChunk, PackBuilder};
+use indelible_engine::pack::{Basis, CodedChunk, IndexKeys, PackBuilder};
 use indelible_engine::state::{RepositoryState, State};
 use indelible_engine::store::MemoryStore;
 use indelible_format::bundle::{DomainKeys, KeyBundle};
@@ -181,7 +181,7 @@ impl Bench {
             state: Some(self.state.clone()),
             repository: self.repository,
             domain: self.bundle.domain,
-            index_key: self.write_keys().index.clone(),
+            index_keys: IndexKeys::one(self.bundle.epoch, self.write_keys().index.clone()),
         };
         let segments = self.state.segments(&self.bundle.domain);
         let own = packs.len() * size_of::<CountedPack>();

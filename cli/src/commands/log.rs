@@ -133,6 +133,14 @@ fn what(entry: &Entry, names: &Names, store: &Store) -> String {
             names.signer(&body.subject),
             body.distrust_from
         ),
+        Body::Rekey(body) => format!(
+            "begins epoch {}, of which {}",
+            body.epoch(),
+            match body.shares().len() {
+                1 => "1 key has its part".to_owned(),
+                many => format!("{many} keys have their parts"),
+            }
+        ),
         Body::Snapshot(_) => {
             let number = entry.header().number;
             let name = names.names.get(&number).map_or("", String::as_str);

@@ -2,9 +2,8 @@
 
 use indelible_format::directory::{Directory, Record};
 use indelible_format::ids::{ChunkId, DomainId, PackId, RepositoryId};
-use indelible_format::secret::SecretKey;
 
-use crate::pack::{PackError, SealedDirectory};
+use crate::pack::{IndexKeys, PackError, SealedDirectory};
 use crate::state::RepositoryState;
 use crate::store::ReadStore;
 
@@ -120,8 +119,8 @@ pub struct DomainDirectories<'s, S: ?Sized> {
     pub repository: RepositoryId,
     /// The domain that they must state.
     pub domain: DomainId,
-    /// The domain's index key.
-    pub index_key: SecretKey,
+    /// The domain's index keys.
+    pub index_keys: IndexKeys,
 }
 
 impl<S: ReadStore + ?Sized> DomainDirectories<'_, S> {
@@ -135,18 +134,20 @@ impl<S: ReadStore + ?Sized> DomainDirectories<'_, S> {
         if header.repository != self.repository || header.domain != self.domain {
             return Err(PackError::Foreign);
         }
-        Ok(PackChunks::new(sealed.open(&self.index_key)?.directory))
+        let index_key = self.index_keys.at(header.epoch)?;
+        Ok(PackChunks::new(sealed.open(index_key)?.directory))
     }
 
     fn kept(&self, pack: &CountedPack) -> Option<PackChunks> {
         let copy = self.state.as_ref()?.directory(&pack.id)?;
-        let sealed = SealedDirectory::of_copy(&copy, &pack.id, pack.len, &self.index_key).ok()?;
+        let index_key = self.index_keys.at(SealedDirectory::epoch_of_copy(&copy)?);
+        let sealed = SealedDirectory::of_copy(&copy, &pack.id, pack.len, index_key.ok()?).ok()?;
         self.open(sealed).ok()
     }
 
     fn fetched(&self, pack: &CountedPack) -> Result<PackChunks, PackError> {
         let sealed = SealedDirectory::fetch(self.store, &pack.id, pack.len)?;
-        let copy = sealed.copy(&pack.id, &self.index_key);
+        let copy = sealed.copy(&pack.id, self.index_keys.at(sealed.header().epoch)?);
         let chunks = self.open(sealed)?;
         if let Some(state) = &self.state {
             state.keep_directory(&pack.id, &copy);

@@ -5,9 +5,11 @@
 //! as what was read, and the plaintext as long as an authentic directory states,
 //! which is within the format's limits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use indelible_format::bundle::KeyBundle;
 use indelible_format::coding::{Class, Coding, DecodeError, decode_delta};
 use indelible_format::directory::Record;
 use indelible_format::ids::{DomainId, PackId, RepositoryId};
@@ -20,7 +22,7 @@ use indelible_format::secret::SecretKey;
 
 use super::bench::{Bench, Benches, at_least};
 use super::{ChunkFault, ReadError};
-use crate::pack::{OpenPack, PackError, SealedDirectory, Span};
+use crate::pack::{IndexKeys, OpenPack, PackError, SealedDirectory, Span};
 use crate::repository::Repository;
 use crate::store::ReadStore;
 
@@ -74,14 +76,36 @@ pub(crate) fn stored(bytes: &[u8], from: u64, span: Span) -> &[u8] {
 /// Gives the data key of a pack whose writer remembers it.
 pub type PackKeys<'k> = Arc<dyn Fn(&PackId) -> Option<SecretKey> + Send + Sync + 'k>;
 
+/// What unwraps the keys of the packs of one epoch.
+struct Unwrapping {
+    meta_private: SecretKey,
+    data_private: Option<SecretKey>,
+    psk: SecretKey,
+}
+
+impl Unwrapping {
+    /// With the verify right.
+    fn of(key: &KeyBundle) -> Option<(u32, Self)> {
+        let unwrapping = Self {
+            meta_private: key.verify.as_ref()?.meta_private.clone(),
+            data_private: key.restore.as_ref().map(|keys| keys.data_private.clone()),
+            psk: key.psk.clone(),
+        };
+        Some((key.epoch, unwrapping))
+    }
+
+    fn private(&self, class: KeyClass) -> Option<&SecretKey> {
+        match class {
+            KeyClass::Node => Some(&self.meta_private),
+            KeyClass::Data => self.data_private.as_ref(),
+        }
+    }
+}
+
 /// Where the ciphers of a pack come from.
 enum Ciphers<'k> {
     /// Unwrapped from its header, as the rights allow.
-    Wrapped {
-        meta_private: SecretKey,
-        data_private: Option<SecretKey>,
-        psk: SecretKey,
-    },
+    Wrapped(BTreeMap<u32, Unwrapping>),
     /// From the memory of who wrote it: contents alone.
     Remembered(PackKeys<'k>),
 }
@@ -95,16 +119,12 @@ impl Ciphers<'_> {
         header: &PackHeader,
     ) -> Option<Result<ChunkCipher, OpenError>> {
         match self {
-            Self::Wrapped {
-                meta_private,
-                data_private,
-                psk,
-            } => {
-                let private = match class {
-                    KeyClass::Node => Some(meta_private),
-                    KeyClass::Data => data_private.as_ref(),
+            Self::Wrapped(epochs) => {
+                let Some(keys) = epochs.get(&header.epoch) else {
+                    return Some(Err(OpenError::OtherKey));
                 };
-                private.map(|private| header.open_key(class, private, psk))
+                let private = keys.private(class);
+                private.map(|private| header.open_key(class, private, &keys.psk))
             }
             Self::Remembered(_) if class == KeyClass::Node => None,
             Self::Remembered(keys) => keys(id).map(|key| header.remembered_key(class, &key)),
@@ -113,7 +133,7 @@ impl Ciphers<'_> {
 
     fn read_data(&self) -> bool {
         match self {
-            Self::Wrapped { data_private, .. } => data_private.is_some(),
+            Self::Wrapped(epochs) => epochs.values().any(|keys| keys.data_private.is_some()),
             Self::Remembered(_) => true,
         }
     }
@@ -122,7 +142,7 @@ impl Ciphers<'_> {
 /// The keys with which one domain is read.
 pub(crate) struct DomainReader<'k> {
     pub(super) domain: DomainId,
-    index_key: SecretKey,
+    index_keys: IndexKeys,
     node_id: Option<SecretKey>,
     pub(super) data_id: Option<SecretKey>,
     ciphers: Ciphers<'k>,
@@ -139,17 +159,17 @@ impl<'k> DomainReader<'k> {
     ) -> Result<Self, ReadError> {
         let key = repository.key();
         let not_allowed = || ReadError::NotAllowed { needed: "verify" };
-        let verify = key.verify.as_ref().ok_or_else(not_allowed)?;
+        let ring = repository.ring();
+        let index_keys = IndexKeys::of(ring, &domain);
+        if key.verify.is_none() || index_keys.is_empty() {
+            return Err(not_allowed());
+        }
         Ok(Self {
             domain,
-            index_key: key.index_key(&domain).ok_or_else(not_allowed)?,
+            index_keys,
             node_id: key.node_id_key(&domain),
             data_id: key.restore.as_ref().and_then(|_| key.data_id_key(&domain)),
-            ciphers: Ciphers::Wrapped {
-                meta_private: verify.meta_private.clone(),
-                data_private: key.restore.as_ref().map(|keys| keys.data_private.clone()),
-                psk: key.psk.clone(),
-            },
+            ciphers: Ciphers::Wrapped(ring.all().filter_map(Unwrapping::of).collect()),
             repository: repository.id(),
             benches: Benches::default(),
             decodes: AtomicU64::new(0),
@@ -166,7 +186,7 @@ impl<'k> DomainReader<'k> {
         let write = key.write.as_ref()?;
         Some(Self {
             domain: key.domain,
-            index_key: write.index.clone(),
+            index_keys: IndexKeys::of(repository.ring(), &key.domain),
             node_id: None,
             data_id: Some(write.data_id.clone()),
             ciphers: Ciphers::Remembered(pack_keys),
@@ -182,7 +202,8 @@ impl<'k> DomainReader<'k> {
         if header.repository != self.repository || header.domain != self.domain {
             return Err(PackError::Foreign);
         }
-        let pack = sealed.open(&self.index_key)?;
+        let index_key = self.index_keys.at(header.epoch)?;
+        let pack = sealed.open(index_key)?;
         let node = self.ciphers.of(KeyClass::Node, id, &pack.header);
         let data = self.ciphers.of(KeyClass::Data, id, &pack.header);
         Ok(ReadPack {

@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use indelible_format::history::History;
 use indelible_format::ids::{LogHash, RepositoryId};
+use indelible_format::key_ring::KeyRing;
 use indelible_format::seal::{self, OPENED, SEAL_OVERHEAD};
 use indelible_format::secret::{SecretKey, opened_key};
 use indelible_format::wire::Cursor;
@@ -38,6 +39,16 @@ pub(super) struct Reader<'a> {
     pub(super) repository: RepositoryId,
     pub(super) meta_private: &'a SecretKey,
     pub(super) psk: &'a SecretKey,
+    /// The same and those of other epochs.
+    pub(super) ring: &'a KeyRing,
+}
+
+impl<'a> Reader<'a> {
+    /// The meta private key and the repository secret of an epoch.
+    pub(super) fn of_epoch(&self, epoch: u32) -> Option<(&'a SecretKey, &'a SecretKey)> {
+        let key = self.ring.at(epoch)?;
+        Some((&key.verify.as_ref()?.meta_private, &key.psk))
+    }
 }
 
 /// Plaintexts by the leaves of their entries.

@@ -56,6 +56,12 @@ pub enum SnapshotError {
         /// The entry.
         entry: u64,
     },
+    /// The key has no part of its epoch.
+    #[error("it is of epoch {epoch}, of which the key has no part")]
+    NoPart {
+        /// The epoch.
+        epoch: u32,
+    },
     /// The key has not the verify right.
     #[error("the key may not read manifests")]
     NotAllowed,
@@ -159,10 +165,12 @@ impl<S: ReadStore + ?Sized> Repository<'_, S> {
 
     /// What opens manifests and facts, if the key may.
     fn reader(&self) -> Option<Reader<'_>> {
+        let key = self.key();
         Some(Reader {
             repository: self.id(),
-            meta_private: &self.key.verify.as_ref()?.meta_private,
-            psk: &self.key.psk,
+            meta_private: &key.verify.as_ref()?.meta_private,
+            psk: &key.psk,
+            ring: self.ring(),
         })
     }
 
@@ -213,8 +221,11 @@ impl<S: ReadStore + ?Sized> Repository<'_, S> {
                 return Ok((body, manifest, None));
             }
             let binding = entry.binding(reader.repository);
+            let epoch = binding.epoch;
+            let part = reader.of_epoch(epoch);
+            let (private, psk) = part.ok_or(SnapshotError::NoPart { epoch })?;
             let plain = body
-                .unseal_manifest(&binding, reader.meta_private, reader.psk)
+                .unseal_manifest(&binding, private, psk)
                 .map_err(|error| SnapshotError::Manifest(error.into()))?;
             let manifest =
                 Manifest::decode(&plain).map_err(|error| SnapshotError::Manifest(error.into()))?;
@@ -305,8 +316,10 @@ impl<S: ReadStore + ?Sized> Repository<'_, S> {
         snapshot: &Snapshot,
         listings: &Listings,
     ) -> Result<Vec<PackId>, SnapshotError> {
-        let index_key = self
-            .key()
+        let epoch = snapshot.binding.epoch;
+        let key = self.ring().at(epoch);
+        let index_key = key
+            .ok_or(SnapshotError::NoPart { epoch })?
             .index_key(&snapshot.binding.domain)
             .ok_or(SnapshotError::NotAllowed)?;
         let reach = snapshot

@@ -6,6 +6,7 @@
 
 use indelible_format::ids::PackId;
 use indelible_format::pack::{HEADER_BYTES, KeyClass, PackHeader};
+use indelible_format::secret::SecretKey;
 
 use super::Repository;
 use crate::store::{ObjectKey, ReadStore};
@@ -31,9 +32,10 @@ impl<S: ReadStore + ?Sized> Repository<'_, S> {
     /// Tries every secret of the key on the newest packs and manifests, at most
     /// `most` of each.
     pub fn trial(&self, most: usize) -> Trial {
-        let secrets = self.key().secrets();
+        let held: Vec<SecretKey> = self.ring().secrets();
+        let psks: Vec<&SecretKey> = self.ring().psks().collect();
         let mut trial = Trial {
-            secrets: secrets.len(),
+            secrets: held.len(),
             ..Trial::default()
         };
         let mut packs: Vec<PackId> = Vec::new();
@@ -45,11 +47,11 @@ impl<S: ReadStore + ?Sized> Repository<'_, S> {
             if trial.manifests < most {
                 trial.manifests += 1;
                 let binding = entry.binding(self.id());
-                let opens = |secret: &&_| {
-                    body.open_manifest(&binding, secret, &self.key().psk)
-                        .is_ok()
+                let opens = |secret: &SecretKey| {
+                    let with = |psk| body.open_manifest(&binding, secret, psk).is_ok();
+                    psks.iter().any(|psk| with(psk))
                 };
-                trial.manifests_opened += usize::from(secrets.iter().any(opens));
+                trial.manifests_opened += usize::from(held.iter().any(opens));
             }
             if trial.manifests == most && packs.len() >= most {
                 break;
@@ -58,9 +60,9 @@ impl<S: ReadStore + ?Sized> Repository<'_, S> {
         for header in packs.iter().filter_map(|pack| self.header(pack)).take(most) {
             trial.packs += 1;
             let opens = |class| {
-                secrets
-                    .iter()
-                    .any(|secret| header.open_key(class, secret, &self.key().psk).is_ok())
+                let with = |secret, psk| header.open_key(class, secret, psk).is_ok();
+                let opens = |secret| psks.iter().any(|psk| with(secret, psk));
+                held.iter().any(opens)
             };
             trial.contents_opened += usize::from(opens(KeyClass::Data));
             trial.trees_opened += usize::from(opens(KeyClass::Node));

@@ -11,12 +11,11 @@ use indelible_format::commit::NewPack;
 use indelible_format::ids::{CommitId, PackId};
 use indelible_format::limits::PACK_BYTES_MAX;
 use indelible_format::planted::{Bug, planted};
-use indelible_format::secret::SecretKey;
 use sha2::{Digest as _, Sha256};
 
 use super::SnapshotRunError;
 use crate::index::{CountedPack, DomainDirectories, Index};
-use crate::pack::SealedDirectory;
+use crate::pack::{IndexKeys, SealedDirectory};
 use crate::progress::{Note, Progress};
 use crate::repository::{Listings, Repository};
 use crate::state::Journal;
@@ -40,17 +39,16 @@ pub(super) fn prepare<'s, S: AppendStore + ?Sized>(
     progress: &dyn Progress,
 ) -> Result<Prepared<'s>, SnapshotRunError> {
     let key = repository.key();
-    let index_key = &key
-        .write
-        .as_ref()
-        .ok_or(SnapshotRunError::NoWrite { held: key.rights() })?
-        .index;
+    if key.write.is_none() {
+        return Err(SnapshotRunError::NoWrite { held: key.rights() });
+    }
+    let index_keys = IndexKeys::of(repository.ring(), &key.domain);
     let listings = trusted_listings(repository);
     let mut packs = present_packs(repository, &listings)?;
     // A journal is a convenience: without one a dead run is started over.
     let state = repository.state();
     let journal = state.and_then(|state| state.begin_journal(commit, &key.domain).ok());
-    let (adopted, adopted_journals) = adopt(repository, index_key, &listings, progress);
+    let (adopted, adopted_journals) = adopt(repository, &index_keys, &listings, progress);
     packs.extend(adopted.values().map(|new| CountedPack {
         id: new.id,
         len: new.len,
@@ -60,7 +58,7 @@ pub(super) fn prepare<'s, S: AppendStore + ?Sized>(
         state: state.cloned(),
         repository: repository.id(),
         domain: key.domain,
-        index_key: index_key.clone(),
+        index_keys,
     };
     let segments = state.map(|state| state.segments(&key.domain));
     Ok(Prepared {
@@ -128,7 +126,7 @@ type Adopted = (BTreeMap<PackId, NewPack>, Vec<Journal>);
 /// Takes over the finished packs of runs that died.
 fn adopt<S: AppendStore + ?Sized>(
     repository: &Repository<'_, S>,
-    index_key: &SecretKey,
+    index_keys: &IndexKeys,
     listings: &Listings,
     progress: &dyn Progress,
 ) -> Adopted {
@@ -141,7 +139,7 @@ fn adopt<S: AppendStore + ?Sized>(
     for (journal, packs) in dead {
         for pack in packs {
             let known = listings.get(&domain, &pack.id).is_some() || adopted.contains_key(&pack.id);
-            if !known && let Some(new) = check_pack(repository, &pack.id, index_key) {
+            if !known && let Some(new) = check_pack(repository, &pack.id, index_keys) {
                 adopted.insert(new.id, new);
             }
         }
@@ -161,7 +159,7 @@ fn adopt<S: AppendStore + ?Sized>(
 fn check_pack<S: ReadStore + ?Sized>(
     repository: &Repository<'_, S>,
     id: &PackId,
-    index_key: &SecretKey,
+    index_keys: &IndexKeys,
 ) -> Option<NewPack> {
     let bytes = repository
         .store()
@@ -171,6 +169,7 @@ fn check_pack<S: ReadStore + ?Sized>(
         return None;
     }
     let sealed = SealedDirectory::of_bytes(&bytes).ok()?;
+    let index_key = index_keys.at(sealed.header().epoch).ok()?;
     let copy = sealed.copy(id, index_key);
     let open = sealed.open(index_key).ok()?;
     let ours =

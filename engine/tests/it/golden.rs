@@ -41,7 +41,7 @@ use crate::support::{
 /// all its files.
 const GOLDEN: [(&str, &str); 1] = [(
     "0.1",
-    "de7364415e9ed7976c4a91aaff258da9009c96f2856a71caefdfcf9fac15870c",
+    "960d02ff15c318ed0ed0fbcace070a6409966ebf9b85534c1a3abb8ca9fae3c2",
 )];
 
 /// A golden repository as files.
@@ -172,6 +172,7 @@ impl Scenario {
         revoke(&mut scenario.fixture.open(), signer, last);
         scenario.with_record();
         scenario.with_deltas();
+        scenario.with_epochs();
         scenario
     }
 
@@ -194,6 +195,15 @@ impl Scenario {
                 let summary = take(&mut repository, name, items).expect("a snapshot");
                 assert_eq!(summary.accounting.delta_chunks > 0, night > 0);
             }
+        }
+    }
+
+    /// What takes over chunks of the epoch before, after the keys were rotated.
+    fn with_epochs(&self) {
+        let rotated = self.fixture.open().rotate().expect("the keys are rotated");
+        assert_eq!((rotated.epoch, rotated.left_out.len()), (1, 1));
+        for (key, name) in [("recovery.txt", "shop"), ("write.key", "web-1")] {
+            self.take(key, name, vec![stream("dump.sql", &rows(200..600))]);
         }
     }
 

@@ -22,6 +22,7 @@ mod restore;
 mod retention;
 mod revocation;
 mod rights;
+mod rotation;
 mod round_trips;
 mod serve;
 mod source;

@@ -25,6 +25,7 @@ use indelible_format::path::EntryPath;
 use indelible_format::places;
 use indelible_format::policy::Policy;
 use indelible_format::protocol::{Answer, Request, frame_len};
+use indelible_format::rekey::{Rekey, Share};
 use indelible_format::slot::PassphraseSlot;
 use indelible_format::wire::{Builder, Cursor, LayoutError};
 
@@ -38,7 +39,7 @@ pub(crate) type Codec = fn(&[u8]) -> Option<Vec<u8>>;
 pub(crate) const OWN: PackId = PackId([0; 32]);
 
 /// All codecs by their names.
-pub(crate) const CODECS: [(&str, Codec); 30] = [
+pub(crate) const CODECS: [(&str, Codec); 32] = [
     ("log-entry", log_entry),
     ("genesis-body", |bytes| {
         Some(Genesis::decode(bytes).ok()?.encode())
@@ -48,6 +49,12 @@ pub(crate) const CODECS: [(&str, Codec); 30] = [
     }),
     ("revoke-body", |bytes| {
         Some(Revoke::decode(bytes).ok()?.encode())
+    }),
+    ("rekey-body", |bytes| {
+        Some(Rekey::decode(bytes).ok()?.encode())
+    }),
+    ("epoch-share", |bytes| {
+        Some(Share::decode(bytes).ok()?.encode().to_vec())
     }),
     ("snapshot-body", |bytes| {
         Some(SnapshotBody::decode(bytes).ok()?.encode())

@@ -1,5 +1,6 @@
 //! Fixed keys, and a log that is written with them.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use indelible_format::attest::{Attest, Level};
@@ -18,6 +19,7 @@ use indelible_format::merkle::{Frontier, leaf_hash};
 use indelible_format::name::{Name, Pattern};
 use indelible_format::node::{PlacedRoot, Root};
 use indelible_format::places::Place;
+use indelible_format::rekey::{EpochBinding, EpochSecrets, Recipient, Rekey, SealedShare, Share};
 use indelible_format::rights::{Kinds, Rights};
 use indelible_format::seal::{sealing_key_of, signer_of};
 use indelible_format::secret::{self, SecretKey};
@@ -147,6 +149,82 @@ pub(crate) fn genesis() -> Genesis {
         sealing_key: sealing_key_of(&key(ADMIN + 0x40)),
         slot: slot(&bundle(ADMIN, Rights::ALL), &COMMIT, &signer(ADMIN)),
     }
+}
+
+/// The secrets of an epoch.
+pub(crate) fn secrets(epoch: u32) -> EpochSecrets {
+    let byte = u8::try_from(epoch).unwrap();
+    let secret = |own: u8| {
+        if epoch == 0 {
+            own
+        } else {
+            0x80 + byte * 8 + own % 8
+        }
+    };
+    EpochSecrets {
+        psk: key(secret(PSK)),
+        index_master: key(secret(MASTERS[3])),
+        meta_private: key(secret(META)),
+        data_private: key(secret(DATA)),
+    }
+}
+
+/// What a key with these rights gets of epoch 3.
+pub(crate) fn share(rights: Rights) -> Share {
+    secrets(3).share(rights, |master| secret::index_key(master, &DOMAIN))
+}
+
+pub(crate) fn epoch_binding() -> EpochBinding {
+    EpochBinding {
+        repository: REPOSITORY,
+        commit: COMMIT,
+        epoch: 3,
+    }
+}
+
+pub(crate) fn recipient(seed: u8) -> Recipient {
+    Recipient {
+        subject: signer(seed),
+        sealing_key: sealing_key_of(&key(seed + 0x40)),
+        psk: psk(),
+    }
+}
+
+/// The epochs before epoch 3: the one between is lost.
+pub(crate) fn past() -> BTreeMap<u32, EpochSecrets> {
+    [0, 2].map(|epoch| (epoch, secrets(epoch))).into()
+}
+
+/// A rekey that begins epoch 3, for the administrator, a write key (2) and a verify
+/// key (3).
+pub(crate) fn rekey() -> Rekey {
+    static REKEY: OnceLock<Rekey> = OnceLock::new();
+    let make = || {
+        let keys = [
+            (ADMIN, Rights::ALL),
+            (2, Rights::WRITE),
+            (3, Rights::VERIFY),
+        ];
+        let shares = keys.map(|(seed, rights)| {
+            let (key, drawn) = (key(0xA0 + seed), [0xB0 + seed; 32]);
+            SealedShare::seal(
+                &share(rights),
+                &recipient(seed),
+                &epoch_binding(),
+                &key,
+                drawn,
+            )
+        });
+        let shares = shares.map(Result::unwrap).into();
+        Rekey::seal(&epoch_binding(), &secrets(3), &past(), [0x5A; 32], shares).unwrap()
+    };
+    REKEY.get_or_init(make).clone()
+}
+
+/// A rekey that begins this epoch; nobody opens it.
+pub(crate) fn rekey_of(epoch: u32) -> Body {
+    let body = [&epoch.to_le_bytes(), &rekey().encode()[4..]].concat();
+    Body::Rekey(Rekey::decode(&body).unwrap())
 }
 
 /// Facts that are sealed to no entry in particular: to judge who may sign what,

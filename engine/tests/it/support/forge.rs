@@ -85,12 +85,12 @@ pub(crate) fn draft_snapshot<S: ReadStore>(
     let env = repository.env();
     let number = repository.history().next;
     let mut draft = draft_at(repository, number, Body::Revoke(no_revoke()));
-    draft.domain = key.domain;
+    (draft.domain, draft.epoch) = (key.domain, key.epoch);
     let binding = Binding {
         repository: repository.id(),
         commit: draft.commit,
         domain: key.domain,
-        epoch: 0,
+        epoch: key.epoch,
     };
     let keys = CommitKeys {
         index: &key.write.as_ref().expect("a write key").index,

@@ -6,6 +6,7 @@ use indelible_format::ids::{CommitId, RepositoryId, SignerId};
 use indelible_format::key_file::{KeyFile, KeyFileError};
 use indelible_format::name::{Name, Pattern};
 use indelible_format::policy::{Hold, Policy, Promise};
+use indelible_format::rekey::Share;
 use indelible_format::slot::PassphraseSlot;
 
 use super::{Found, Refused, list};
@@ -65,6 +66,24 @@ pub(super) fn facts(vector: &Vector) -> Result<Found, Refused> {
     Ok(Found::encoded(facts.encode())
         .give("label", facts.label())
         .give("patterns", list(facts.patterns())))
+}
+
+pub(super) fn share(vector: &Vector) -> Result<Found, Refused> {
+    let share = Share::decode(vector.bytes())?;
+    Ok(describe_share(
+        Found::encoded(share.encode().as_slice()),
+        &share,
+    ))
+}
+
+pub(super) fn describe_share(found: Found, share: &Share) -> Found {
+    found
+        .give("rights", share.rights)
+        .give("meta-public", share.meta_public)
+        .give("data-public", share.data_public)
+        .give("index-key", share.index.is_some())
+        .give("meta-private", share.verify.is_some())
+        .give("data-private", share.data_private.is_some())
 }
 
 pub(super) fn policy(vector: &Vector) -> Result<Found, Refused> {

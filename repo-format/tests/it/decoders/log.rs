@@ -10,6 +10,7 @@ use indelible_format::grant::{Authorize, Revoke};
 use indelible_format::history::{Continuity, History, LogProblem};
 use indelible_format::ids::{CommitId, LogHash, RepositoryId, SignerId};
 use indelible_format::merkle::{Frontier, leaf_hash};
+use indelible_format::rekey::{EpochBinding, Rekey, SealedShare};
 use indelible_format::rights::Kind;
 
 use super::{Found, Refused, list, variant};
@@ -77,6 +78,47 @@ pub(super) fn revoke(vector: &Vector) -> Result<Found, Refused> {
         .give("distrust-from", body.distrust_from))
 }
 
+pub(super) fn rekey(vector: &Vector) -> Result<Found, Refused> {
+    let body = Rekey::decode(vector.bytes())?;
+    let subjects = body.shares().iter().map(SealedShare::subject);
+    let found = Found::encoded(body.encode())
+        .give("epoch", body.epoch())
+        .give("subjects", list(subjects));
+    if !vector.has("subject") {
+        return Ok(found);
+    }
+    let binding = EpochBinding {
+        repository: RepositoryId(vector.array("repository")),
+        commit: CommitId(vector.array("commit")),
+        epoch: body.epoch(),
+    };
+    let share = body.share_of(&SignerId(vector.array("subject")));
+    let (private, psk) = (vector.key("sealing-private"), vector.key("psk"));
+    let share = share
+        .expect("it has a share")
+        .open(&private, &psk, &binding)?;
+    let secrets = body.past_secrets(&share.psk, &binding)?;
+    let metas = share
+        .verify
+        .as_ref()
+        .map(|(_, meta)| body.past_metas(meta, &binding));
+    let datas = share
+        .data_private
+        .as_ref()
+        .map(|data| body.past_datas(data, &binding));
+    let (metas, datas) = (metas.transpose()?, datas.transpose()?);
+    Ok(super::keys::describe_share(found, &share)
+        .give("past-secrets", list(secrets.keys()))
+        .give(
+            "past-metas",
+            list(metas.iter().flat_map(|past| past.keys())),
+        )
+        .give(
+            "past-datas",
+            list(datas.iter().flat_map(|past| past.keys())),
+        ))
+}
+
 pub(super) fn snapshot(vector: &Vector) -> Result<Found, Refused> {
     let body = SnapshotBody::decode(vector.bytes())?;
     let found = Found::encoded(body.encode());
@@ -114,6 +156,7 @@ pub(super) fn authority(vector: &Vector) -> Result<Found, Refused> {
     }
     let stop = authority.stop().map(|(number, _)| number);
     Ok(Found::new()
+        .give("epoch", authority.epoch())
         .give("repository", authority.repository())
         .give("kind", entry.header().kind)
         .give("keys", authority.grants().count())

@@ -80,6 +80,8 @@ pub(crate) fn run(vector: &Vector) -> Result<Found, Refused> {
         "genesis-body" => log::genesis,
         "authorize-body" => log::authorize,
         "revoke-body" => log::revoke,
+        "rekey-body" => log::rekey,
+        "epoch-share" => keys::share,
         "snapshot-body" => log::snapshot,
         "attest-body" => log::attest,
         "authority" => log::authority,

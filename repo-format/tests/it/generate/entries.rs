@@ -32,13 +32,13 @@ fn entries() -> Vec<Vector> {
         ("snapshot-inline", 2, inline()),
         ("snapshot-record", 2, fixture::snapshot()),
         ("attest", 3, fixture::attest()),
+        ("rekey", ADMIN, fixture::rekey_of(1)),
     ];
     for (name, seed, body) in &bodies {
         group.accept(name, "one kind of entry", sign(*seed, body));
     }
     group.spec("3.11");
     let kinds = [
-        ("rekey", Kind::Rekey),
         ("policy", Kind::Policy),
         ("volume", Kind::Volume),
         ("expire", Kind::Expire),

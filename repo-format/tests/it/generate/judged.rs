@@ -15,7 +15,7 @@ use crate::frame::Frame;
 use crate::vector::Vector;
 
 pub(super) fn make() -> Vec<Vector> {
-    [begins(), valid(), void_frames(), void_grants(), void_revokes()].concat()
+    [begins(), valid(), void_frames(), void_grants(), void_revokes(), rekeys()].concat()
 }
 
 /// Objects of a log that ends with this one.
@@ -231,6 +231,28 @@ fn void_grants() -> Vec<Vector> {
     group.spec("3.5");
     let writer = signed(&log, 2, &authorize(9, Rights::WRITE));
     group.reject_log("write-authorize", "an authorize by a write key", "NotAllowed", writer);
+    group.vectors
+}
+
+fn rekeys() -> Vec<Vector> {
+    let mut group = Group::new("authority", "3.16");
+    let mut log = staffed();
+    log.append(ADMIN, &authorize(9, Rights::ALL));
+    let rekey = fixture::rekey_of;
+    group.accept_log("rekey", "begins epoch 1", signed(&log, 9, &rekey(1)));
+    group.accept_log("rekey-step", "begins epoch 256", signed(&log, ADMIN, &rekey(256)));
+    let bad = "BadRekey";
+    group.reject_log("rekey-leap", "begins epoch 257", bad, signed(&log, ADMIN, &rekey(257)));
+    group.reject_log("rekey-rights", "by a key without every right", bad, signed(&log, 4, &rekey(1)));
+    group.reject_log("rekey-kind", "by a key that may not sign it", "NotAllowed", signed(&log, 3, &rekey(1)));
+    let mut begun = log.clone();
+    begun.append(9, &rekey(2));
+    group.reject_log("rekey-past", "an epoch before", bad, signed(&begun, 9, &rekey(1)));
+    group.reject_log("rekey-again", "an epoch that another key began", bad, signed(&begun, ADMIN, &rekey(2)));
+    group.accept_log("rekey-more", "more shares, by who began it", signed(&begun, 9, &rekey(2)));
+    group.accept_log("rekey-next", "the next epoch", signed(&begun, ADMIN, &rekey(3)));
+    group.accept_log("rekey-distrusted", "then nobody writes in it", signed(&begun, ADMIN, &revoke(9, 5)));
+    group.accept_log("rekey-trusted", "which its maker could still begin", signed(&begun, ADMIN, &revoke(9, 6)));
     group.vectors
 }
 

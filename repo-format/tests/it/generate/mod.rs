@@ -33,6 +33,8 @@ mod primitives;
 #[rustfmt::skip]
 mod protocol;
 #[rustfmt::skip]
+mod rekeys;
+#[rustfmt::skip]
 mod slots;
 #[rustfmt::skip]
 mod trees;
@@ -58,6 +60,7 @@ pub(crate) fn all() -> Vec<Vector> {
         pages::make,
         primitives::make,
         protocol::make,
+        rekeys::make,
         slots::make,
         trees::make,
     ];

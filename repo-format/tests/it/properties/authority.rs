@@ -31,6 +31,7 @@ fn judgement(log: &Log, numbers: &[u64]) -> Judgement {
             .filter_map(|(number, _)| place(number))
             .collect(),
         stop: stop.and_then(|number| place(&number)),
+        epoch: history.authority.epoch(),
     }
 }
 
@@ -196,6 +197,7 @@ fn the_fixture_signs_alike() {
         revoke(2, 1),
         authorize(9, Rights::ALL),
         fixture::attest(),
+        fixture::rekey_of(1),
     ] {
         let ours = log
             .frame(ADMIN, &body)

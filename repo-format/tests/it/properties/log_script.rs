@@ -38,6 +38,9 @@ pub(super) enum What {
         kind: u8,
         critical: bool,
     },
+    Rekey {
+        epoch: u32,
+    },
     /// A well-formed entry whose signature does not verify.
     Forged,
 }
@@ -66,6 +69,7 @@ fn what() -> impl Strategy<Value = What> {
         1 => (prop::sample::select(vec![6_u8, 9, 11, 31]), any::<bool>()).prop_map(
             |(kind, critical)| What::Opaque { kind, critical }
         ),
+        2 => prop_oneof![4 => 1_u32..5, 1 => 255_u32..262].prop_map(|epoch| What::Rekey { epoch }),
         1 => Just(What::Forged),
     ]
 }
@@ -138,6 +142,7 @@ fn body(
         }
         What::Snapshot { other_domain: true } => (fixture::snapshot(), OTHER_DOMAIN, None),
         What::Snapshot { .. } | What::Forged => (fixture::snapshot(), DOMAIN, None),
+        What::Rekey { epoch } => (fixture::rekey_of(*epoch), DOMAIN, None),
         What::Opaque { kind, critical } => {
             let kind = Kind::from_byte(*kind).unwrap();
             let critical = kind.criticality().unwrap_or(*critical);
@@ -156,6 +161,7 @@ pub(super) struct Judgement {
     pub(super) valid: BTreeSet<usize>,
     pub(super) distrusted: BTreeSet<usize>,
     pub(super) stop: Option<usize>,
+    pub(super) epoch: u32,
 }
 
 struct Judge<'a> {
@@ -222,6 +228,15 @@ impl Judge<'_> {
         }
     }
 
+    /// The epochs that valid actions before `at` began, and which did.
+    fn epochs(&self, at: usize) -> impl Iterator<Item = (u32, usize)> {
+        let valid = self.valid.range(..at);
+        valid.filter_map(|&n| match self.actions[n].what {
+            What::Rekey { epoch } => Some((epoch, n)),
+            _ => None,
+        })
+    }
+
     fn is_valid(&self, at: usize) -> bool {
         let action = &self.actions[at];
         let Some((rights, kinds, expires)) = self.grant(action.signer, at) else {
@@ -244,6 +259,12 @@ impl Judge<'_> {
             } => {
                 let admin = !given.contains(Rights::ADMIN) || rights.contains(Rights::ADMIN);
                 allows(1) && self.grant(*subject, at).is_none() && kinds & mask == *mask && admin
+            }
+            What::Rekey { epoch } => {
+                let last = self.epochs(at).max().unwrap_or((0, at));
+                let more = *epoch == last.0 && self.actions[last.1].signer == action.signer;
+                let next = *epoch > last.0 && *epoch <= last.0 + 256;
+                allows(3) && rights == Rights::ALL && (more || next)
             }
             What::Revoke { subject, from } => {
                 let own = *subject != ADMIN || action.signer == ADMIN;
@@ -286,7 +307,11 @@ pub(super) fn judge(actions: &[Action]) -> Judgement {
             .iter()
             .any(|known| known.subject == signer && known.from <= **at)
     };
+    let trusted = judge
+        .epochs(actions.len())
+        .filter(|(_, at)| !is_distrusted(&at));
     Judgement {
+        epoch: trusted.map(|(epoch, _)| epoch).max().unwrap_or(0),
         distrusted: judge.valid.iter().filter(is_distrusted).copied().collect(),
         valid: judge.valid,
         stop,

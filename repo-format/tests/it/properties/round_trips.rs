@@ -16,6 +16,7 @@ use indelible_format::node::Node;
 use indelible_format::pack::{KeyClass, PackHeader, PackRandomness, PackRecipients};
 use indelible_format::page::{self, Page, TreeEntry};
 use indelible_format::places;
+use indelible_format::rekey::Rekey;
 use indelible_format::rights::Kind;
 use indelible_format::seal;
 use indelible_format::wire::Cursor;
@@ -29,7 +30,7 @@ use crate::frame::encode_entry;
 use crate::sealed;
 
 fn body() -> impl Strategy<Value = Body> {
-    let kinds = [3, 6, 7, 8, 9, 10, 11, 31].map(|byte| Kind::from_byte(byte).unwrap());
+    let kinds = [6, 7, 8, 9, 10, 11, 31].map(|byte| Kind::from_byte(byte).unwrap());
     let opaque = (
         prop::sample::select(kinds.to_vec()),
         vec(any::<u8>(), 0..50),
@@ -40,6 +41,7 @@ fn body() -> impl Strategy<Value = Body> {
         any_::revoke().prop_map(Body::Revoke),
         any_::snapshot().prop_map(Body::Snapshot),
         any_::attest().prop_map(Body::Attest),
+        any_::rekey().prop_map(Body::Rekey),
         opaque.prop_map(|(kind, bytes)| Body::Opaque(kind, bytes)),
     ]
 }
@@ -80,12 +82,14 @@ proptest! {
         revoke in any_::revoke(),
         snapshot in any_::snapshot(),
         attest in any_::attest(),
+        rekey in any_::rekey(),
     ) {
         prop_assert_eq!(Genesis::decode(&genesis.encode()), Ok(genesis));
         prop_assert_eq!(Authorize::decode(&authorize.encode()), Ok(authorize));
         prop_assert_eq!(Revoke::decode(&revoke.encode()), Ok(revoke));
         prop_assert_eq!(SnapshotBody::decode(&snapshot.encode()), Ok(snapshot));
         prop_assert_eq!(Attest::decode(&attest.encode()), Ok(attest));
+        prop_assert_eq!(Rekey::decode(&rekey.encode()), Ok(rekey));
     }
 
     /// A signed entry parses to what was signed, and a second encoder lays it

@@ -17,6 +17,7 @@ use indelible_format::page::{Content, EntryKind, Metadata, Page, TreeEntry};
 use indelible_format::path::EntryPath;
 use indelible_format::places::Place;
 use indelible_format::policy::{Hold, LockMode, Policy, Promise};
+use indelible_format::rekey::Rekey;
 use indelible_format::rights::{Kinds, Rights};
 use indelible_format::slot::PassphraseSlot;
 use indelible_format::wire::Builder;
@@ -131,6 +132,23 @@ pub(super) fn revoke() -> impl Strategy<Value = Revoke> {
     (hash(), any::<u64>()).prop_map(|(subject, distrust_from)| Revoke {
         subject: SignerId(subject),
         distrust_from,
+    })
+}
+
+/// A rekey whose shares and past nobody opens.
+pub(super) fn rekey() -> impl Strategy<Value = Rekey> {
+    let sealed = || vec(any::<u8>(), 0..100);
+    let shares = btree_map(hash(), sealed(), 1..4);
+    let parts = (1..=u32::MAX, hash(), sealed(), sealed(), sealed(), shares);
+    parts.prop_map(|(epoch, salt, secrets, metas, datas, shares)| {
+        let mut out = Builder::new();
+        out.u32(epoch).bytes(&salt);
+        out.text16(&secrets).text16(&metas).text16(&datas);
+        out.count16(shares.len());
+        for (subject, sealed) in &shares {
+            out.bytes(subject).bytes(&[7; 80]).text16(sealed);
+        }
+        Rekey::decode(&out.finish()).unwrap()
     })
 }
 

@@ -9,6 +9,7 @@ use indelible_format::entry::{Body, Draft};
 use indelible_format::grant::Revoke;
 use indelible_format::ids::{CommitId, RepositoryId, SignerId};
 use indelible_format::name::Name;
+use indelible_format::rekey::Rekey;
 use indelible_format::rights::{Kind, Kinds, Rights};
 use indelible_format::secret::SecretKey;
 
@@ -66,6 +67,19 @@ pub(super) struct Forger<'a> {
     repository: Repository<'a, MemoryStore>,
     stranger: KeyBundle,
     other: RepositoryId,
+    rekey: Rekey,
+}
+
+/// The rekey that the administrator would append.
+fn next_rekey(sample: &Sample) -> Rekey {
+    let (store, fixture) = (sample.store().clone(), &sample.fixture);
+    let opened = Repository::open(&store, None, &fixture.recovery, fixture.env.clone());
+    let mut repository = opened.expect("the repository opens");
+    let rotated = repository.rotate().expect("the keys are rotated");
+    match repository.history().entries[&rotated.entries[0]].body() {
+        Body::Rekey(rekey) => rekey.clone(),
+        other => panic!("{other:?} begins no epoch"),
+    }
 }
 
 impl<'a> Forger<'a> {
@@ -76,6 +90,7 @@ impl<'a> Forger<'a> {
             repository: sample.fixture.open(),
             stranger: other.bundle.clone(),
             other: other.open().id(),
+            rekey: next_rekey(sample),
         }
     }
 
@@ -310,6 +325,19 @@ impl<'a> Forger<'a> {
                 move |at| self.sign(&self.draft(at, body.clone()), by),
             ));
         }
+        let rekeys = [
+            ("an epoch without every right", Role::Bounded, 1),
+            ("an epoch far ahead", Role::Admin, 257),
+            ("the last of all epochs", Role::Admin, u32::MAX),
+        ];
+        for (what, by, epoch) in rekeys {
+            let body = self.rekey_of(epoch);
+            all.push(void(
+                format!("{by:?} begins {what}"),
+                Reason::BadRekey,
+                move |at| self.sign(&self.draft(at, body.clone()), by),
+            ));
+        }
         let genesis = Body::Genesis(self.repository.history().authority.genesis().clone());
         all.push(void("a second genesis", Reason::SecondGenesis, move |at| {
             self.sign(&self.draft(at, genesis.clone()), Role::Admin)
@@ -376,12 +404,19 @@ impl<'a> Forger<'a> {
             writer => writer,
         };
         bodies.push(self.snapshot(from, "shop", SIZE).body);
-        let known = [3, 6, 7, 8, 9, 10].into_iter().chain(11..32);
+        bodies.push(self.rekey_of(1));
+        let known = [6, 7, 8, 9, 10].into_iter().chain(11..32);
         bodies.extend(known.map(|byte| {
             let kind = Kind::from_byte(byte).expect("kinds end at 31");
             Body::Opaque(kind, b"of tomorrow".to_vec())
         }));
         bodies.into_iter().map(|body| (body.kind(), body)).collect()
+    }
+
+    /// A rekey as the administrator would make it, of this epoch.
+    fn rekey_of(&self, epoch: u32) -> Body {
+        let body = [&epoch.to_le_bytes(), &self.rekey.encode()[4..]].concat();
+        Body::Rekey(Rekey::decode(&body).expect("an epoch is any number but 0"))
     }
 
     fn grant(&self, bundle: &KeyBundle, rights: Rights, kinds: Kinds) -> Body {

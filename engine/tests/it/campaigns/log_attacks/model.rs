@@ -29,6 +29,7 @@ pub(super) enum Reason {
     OtherDomain,
     Overreach,
     BadRevoke,
+    BadRekey,
     /// One that no attack here leads to.
     Another,
 }
@@ -47,6 +48,7 @@ impl Reason {
             Void::OtherDomain => Self::OtherDomain,
             Void::Overreach => Self::Overreach,
             Void::BadRevoke => Self::BadRevoke,
+            Void::BadRekey => Self::BadRekey,
             _ => Self::Another,
         }
     }
