@@ -172,6 +172,7 @@ pub(crate) enum Key {
         file: PathBuf,
     },
     Revoke(KeyRevoke),
+    Rotate(KeyRotate),
 }
 
 /// Make a key and write it to a file.
@@ -228,6 +229,19 @@ pub(crate) struct KeyRevoke {
     #[arg(long, value_name = "ENTRY")]
     pub(crate) distrust_from: Option<u64>,
 }
+
+/// Seal all that is written from now on to new keys.
+///
+/// Takes a key with every right, such as the recovery passphrase. Every key that is
+/// neither revoked nor expired gets its part, sealed to it in the log: no key file
+/// changes. What was written before is not sealed anew, and whoever could read it still
+/// can.
+#[derive(Debug, Args)]
+#[command(after_help = "After a theft:\n  \
+    indelible key revoke restorer                    first, so that it gets no part\n  \
+    indelible key rotate\n\n\
+`indelible key list` shows the newest epoch of which each key has a part.")]
+pub(crate) struct KeyRotate {}
 
 /// Look at the log.
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,8 @@ use indelible_engine::log::{AppendError, LogError};
 use indelible_engine::mirror::MirrorError;
 use indelible_engine::read::ReadError;
 use indelible_engine::repository::{
-    AddKeyError, Forbidden, NotJunk, OpenError, OtherRepository, RevokeError, SnapshotError,
+    AddKeyError, Forbidden, NotJunk, OpenError, OtherRepository, RevokeError, RotateError,
+    SnapshotError,
 };
 use indelible_engine::restore::RestoreError;
 use indelible_engine::retention::PolicyRefused;
@@ -247,6 +248,10 @@ impl From<AddKeyError> for Failure {
                 issue @ (IssueError::Lacking { .. } | IssueError::Overreach { .. }),
             ) => Self::of(Exit::Key, issue)
                 .hint("open the repository with the recovery passphrase, which has every right"),
+            AddKeyError::Issue(issue @ IssueError::NoPart { .. })
+            | AddKeyError::Append(AppendError::Draft(issue @ IssueError::NoPart { .. })) => {
+                Self::of(Exit::Key, issue).hint("run it again; if it says so again, open the repository with a key that has a part, or rotate once more")
+            }
             AddKeyError::Append(append) => append.into(),
             other => Self::of(Exit::Failed, other),
         }
@@ -285,6 +290,28 @@ impl From<RevokeError> for Failure {
             RevokeError::Append(append) => Self::from(&**append),
             _ => Self::of(Exit::Usage, &error)
                 .hint("`indelible key list` and `indelible log show` show what there is"),
+        }
+    }
+}
+
+impl From<RotateError> for Failure {
+    fn from(error: RotateError) -> Self {
+        match &error {
+            RotateError::Forbidden(forbidden) => (*forbidden).into(),
+            RotateError::Lacking { .. } | RotateError::NoPart { .. } => {
+                Self::of(Exit::Key, &error).hint(
+                    "open the repository with the recovery passphrase, which has every right",
+                )
+            }
+            RotateError::Append(append) => Self::from(&**append),
+            RotateError::Overtaken { .. } => Self::of(Exit::Failed, &error).hint(
+                "nothing was done; `indelible log show` says by whom, and running it again rotates once more",
+            ),
+            RotateError::Partly { source, .. } => {
+                let cause = Self::from(&**source);
+                Self::of(cause.exit, &error).hint("rotate once more, so that all have a part")
+            }
+            _ => Self::of(Exit::Failed, &error),
         }
     }
 }

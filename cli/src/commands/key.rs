@@ -1,6 +1,7 @@
 //! `indelible key`.
 
 mod revoke;
+mod rotate;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use indelible_engine::keys::KeyRequest;
-use indelible_engine::repository::Trial;
+use indelible_engine::repository::{Repository, Trial};
 use indelible_format::grant::GrantFacts;
 use indelible_format::key_file::KeyFile;
 use indelible_format::name::Pattern;
@@ -31,6 +32,7 @@ pub(crate) fn run(context: &Context, args: &Key) -> Result<Exit, Failure> {
         Key::List => list(context),
         Key::Check { file } => check(context, file),
         Key::Revoke(args) => revoke::run(context, args),
+        Key::Rotate(_) => rotate::run(context),
     }
 }
 
@@ -171,9 +173,9 @@ fn list(context: &Context) -> Result<Exit, Failure> {
     grants.sort_by_key(|(_, grant)| grant.entry);
     let mut table = Table::new(
         &[
-            "ENTRY", "KEY", "LABEL", "RIGHTS", "NAMES", "EXPIRES", "STATE",
+            "ENTRY", "KEY", "LABEL", "RIGHTS", "NAMES", "EPOCH", "EXPIRES", "STATE",
         ],
-        &[0],
+        &[0, 5],
     );
     for (signer, grant) in grants {
         let administrator = *signer == authority.administrator();
@@ -193,6 +195,7 @@ fn list(context: &Context) -> Result<Exit, Failure> {
                     "label": label,
                     "rights": grant.rights.to_string(),
                     "names": names,
+                    "epoch": repository.epoch_of(signer),
                     "domain": grant.domain.to_string(),
                     "expires": grant.expires_ms.and_then(output::utc_time),
                     "revoked_by": grant.revoked.map(|revoked| revoked.by),
@@ -214,6 +217,7 @@ fn list(context: &Context) -> Result<Exit, Failure> {
             label,
             grant.rights.to_string(),
             names.join(","),
+            repository.epoch_of(signer).to_string(),
             grant
                 .expires_ms
                 .map_or_else(|| "never".to_owned(), output::local_time),
@@ -240,6 +244,7 @@ fn check(context: &Context, path: &Path) -> Result<Exit, Failure> {
     let forbidden = repository
         .as_ref()
         .and_then(|repository| first_forbidden(repository));
+    let behind = repository.as_ref().and_then(Repository::behind);
     let trial = repository
         .as_ref()
         .map(|repository| repository.trial(TRIED));
@@ -252,9 +257,10 @@ fn check(context: &Context, path: &Path) -> Result<Exit, Failure> {
                 && !rights.contains(Rights::VERIFY))
     });
     if context.common.json {
-        print_check_json(&file, trial.as_ref(), forbidden.as_deref());
+        print_check_json(&file, trial.as_ref(), forbidden.as_deref(), behind);
     } else {
-        print_check(path, &file, trial.as_ref(), forbidden.as_deref(), online);
+        let standing = (forbidden.as_deref(), behind);
+        print_check(path, &file, trial.as_ref(), standing, online);
     }
     Ok(if leaks {
         Exit::Integrity
@@ -300,7 +306,7 @@ fn print_check(
     path: &Path,
     file: &KeyFile,
     trial: Option<&Trial>,
-    forbidden: Option<&str>,
+    (forbidden, behind): (Option<&str>, Option<u32>),
     online: bool,
 ) {
     let bundle = &file.bundle;
@@ -333,6 +339,11 @@ fn print_check(
             output::count(trial.manifests_opened as u64, "manifest", "manifests"),
         ));
     }
+    if let Some(epoch) = behind {
+        output::line(&format!(
+            "it has no part of epoch {epoch}: it can't read what is written in it, and writes as before"
+        ));
+    }
     match forbidden {
         Some(reason) => output::line(&format!("the log does not accept it: {reason}")),
         None if online => output::line("the log accepts it"),
@@ -340,7 +351,12 @@ fn print_check(
     }
 }
 
-fn print_check_json(file: &KeyFile, trial: Option<&Trial>, forbidden: Option<&str>) {
+fn print_check_json(
+    file: &KeyFile,
+    trial: Option<&Trial>,
+    forbidden: Option<&str>,
+    behind: Option<u32>,
+) {
     let trial = trial.map(|trial| {
         json!({
             "secrets": trial.secrets,
@@ -362,6 +378,7 @@ fn print_check_json(file: &KeyFile, trial: Option<&Trial>, forbidden: Option<&st
             "issued_at_log_size": file.size,
             "trial": trial,
             "forbidden": forbidden,
+            "no_part_of_epoch": behind,
         }),
     );
 }

@@ -44,6 +44,7 @@ pub(crate) fn run(context: &Context, args: Snapshot) -> Result<Exit, Failure> {
     let store = context.store()?;
     let mut repository = context.open(&store)?;
     warn_of_rights(context, &repository);
+    warn_of_epoch(context, &repository);
     let contradicts = matches!(
         repository.continuity(),
         Continuity::Behind { .. } | Continuity::Forked { .. }
@@ -220,6 +221,18 @@ fn warn_of_rights(context: &Context, repository: &Opened<'_>) {
             context,
             &format!(
                 "this key has the rights {rights}, more than a snapshot needs: give the host a write key (`indelible key add`)"
+            ),
+        );
+    }
+}
+
+/// What is written in an epoch that is past opens with keys that were perhaps stolen.
+fn warn_of_epoch(context: &Context, repository: &Opened<'_>) {
+    if let Some(epoch) = repository.behind() {
+        output::warn(
+            context,
+            &format!(
+                "the keys were rotated, and this key has no part of epoch {epoch}: the snapshot opens with the keys before. Give the host another key (`indelible key add`), or rotate again"
             ),
         );
     }

@@ -12,6 +12,7 @@ mod places;
 mod plan;
 mod resume;
 mod rollback;
+mod rotation;
 mod salvage;
 mod sources;
 mod whole;
