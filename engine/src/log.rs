@@ -17,35 +17,36 @@
 //! known by the leaf hash of its object, which covers every byte that it depends
 //! on. Nothing else is left out for that.
 //!
+//! A long log is read from bundles of its objects where those can be believed, and
+//! whoever appends makes them (`bundles`).
+//!
 //! This module never deletes and never fills a gap.
 
+mod bundles;
 mod kept;
+mod objects;
+
+use std::collections::BTreeSet;
 
 use indelible_format::authority::GenesisError;
 use indelible_format::entry::Entry;
-use indelible_format::examined::Examined;
-use indelible_format::history::{History, Judging};
+use indelible_format::history::History;
 use indelible_format::ids::LogHash;
-use indelible_format::limits::{LEAF_BYTES_MAX, LOG_GAP_END};
+use indelible_format::limits::LEAF_BYTES_MAX;
 use indelible_format::planted::{Bug, planted};
 use indelible_format::rights::Kind;
-use rayon::prelude::*;
 
+pub(crate) use bundles::{make_behind, make_missing};
 pub(crate) use kept::Kept;
+use objects::Objects;
 
-use crate::store::{AppendStore, Area, Listed, ObjectKey, PutOutcome, ReadStore, StoreError};
+use crate::store::{AppendStore, ObjectKey, PutOutcome, ReadStore, StoreError};
 
 /// How often an unclear answer is asked again before it counts as unknown.
 const UNCLEAR_TRIES: u32 = 4;
 /// How many lost races one append endures. Each means that somebody else
 /// committed, so a limit is reached only by a log under attack.
 const RACES_MAX: u32 = 1_000;
-/// Objects of the log that are held at once, before they are judged.
-const WINDOW_OBJECTS: usize = 256;
-/// Their bytes, but for the last one's.
-const WINDOW_BYTES: usize = 4 << 20;
-/// From so many unknown signatures on, all cores examine what is held.
-const PARALLEL_MIN: usize = 16;
 
 /// Why a log can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -148,101 +149,21 @@ pub fn read<S: ReadStore + ?Sized>(
     remembered: &[LogHash],
     signed: &Signed,
 ) -> Result<History, LogError> {
-    let numbers = list(store)?;
-    let (genesis, mut rest) = match &numbers[..] {
-        [] => return Err(no_repository(store)),
-        [0, rest @ ..] => (read_object(store, 0)?, rest),
-        all => (None, all),
-    };
-    let judging = Judging::begin(&genesis.unwrap_or_default(), signed.get(0));
-    let mut judging = judging.map_err(|source| LogError::Genesis {
-        location: store.location(),
-        source,
-    })?;
-    let repository = judging.repository();
-    let examine = |(number, bytes): (u64, Vec<u8>)| {
-        let known = signed.get(number);
-        (number, Examined::new(&bytes, &repository, known))
-    };
-    while rest.first().is_some_and(|&number| judging.reaches(number)) {
-        let window = read_window(store, &mut rest, judging.end())?;
-        let is_new = |(number, _): &&(u64, Vec<u8>)| signed.get(*number).is_none();
-        let new = window.iter().filter(is_new).count();
-        let examined: Vec<(u64, Examined)> = if new < PARALLEL_MIN {
-            window.into_iter().map(examine).collect()
-        } else {
-            window.into_par_iter().map(examine).collect()
-        };
-        for (number, examined) in examined {
-            judging.judge(number, examined);
-        }
-    }
-    for &number in rest {
-        judging.pass_over(number);
-    }
-    Ok(judging.finish(remembered))
+    bundles::read(&Objects::list(store, remembered, signed)?)
 }
 
-/// The numbers of the objects in the log, ascending.
-fn list<S: ReadStore + ?Sized>(store: &S) -> Result<Vec<u64>, LogError> {
-    let mut numbers = Vec::new();
-    store.list(Area::Log, &mut |listed| {
-        if let Listed::Object {
-            key: ObjectKey::Log(number),
-            ..
-        } = listed
-        {
-            numbers.push(number);
-        }
-    })?;
-    numbers.sort_unstable();
-    // A store that is somebody else's may say a thing twice.
-    numbers.dedup();
-    Ok(numbers)
-}
-
-fn no_repository<S: ReadStore + ?Sized>(store: &S) -> LogError {
-    LogError::NoRepository {
-        location: store.location(),
-    }
-}
-
-/// Reads the next objects, in order: so many that all cores have work, and no
-/// more, since whoever may create them may create many. Beyond the end of the
-/// log, which lies where `end` says if none of them is there, nothing is read.
-fn read_window<S: ReadStore + ?Sized>(
+/// The same, with each object read by itself, as who verifies a log does.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_each<S: ReadStore + ?Sized>(
     store: &S,
-    rest: &mut &[u64],
-    mut end: u64,
-) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-    let (mut window, mut size_bytes) = (Vec::new(), 0);
-    while let [number, others @ ..] = *rest
-        && number - end < LOG_GAP_END
-        && window.len() < WINDOW_OBJECTS
-        && size_bytes < WINDOW_BYTES
-    {
-        *rest = others;
-        if let Some(bytes) = read_object(store, *number)? {
-            end = number + 1;
-            size_bytes += bytes.len();
-            window.push((*number, bytes));
-        }
-    }
-    Ok(window)
-}
-
-/// An object of the log, or `None` where there is none to read: one that was
-/// listed a moment ago and is gone, or no file at all. That is a hole, which is
-/// reported as such if anything valid lies beyond it.
-fn read_object<S: ReadStore + ?Sized>(
-    store: &S,
-    number: u64,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    match store.read_oldest(&ObjectKey::Log(number), LEAF_BYTES_MAX as u64) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(StoreError::NotFound { .. } | StoreError::NotRegular { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    remembered: &[LogHash],
+    signed: &Signed,
+) -> Result<History, LogError> {
+    let objects = Objects::list(store, remembered, signed)?;
+    Ok(objects.judge(&mut BTreeSet::new())?.0)
 }
 
 /// What an append came to.

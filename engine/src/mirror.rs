@@ -126,7 +126,8 @@ pub fn mirror<S: ReadStore + ?Sized, D: AppendStore + ?Sized>(
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<Mirrored, MirrorError> {
-    let history = log::read(original, &[], &Signed::default()).map_err(MirrorError::Original)?;
+    let history =
+        log::read_each(original, &[], &Signed::default()).map_err(MirrorError::Original)?;
     let done = already(&history, copy)?;
     let mut run = Run {
         original,
@@ -153,13 +154,15 @@ pub fn mirror<S: ReadStore + ?Sized, D: AppendStore + ?Sized>(
         }
         progress.advance(Phase::Mirroring, 1);
     }
+    // They are made anew and not copied: then what is wrong with the original's is not.
+    log::make_missing(copy, &history, usize::MAX);
     progress.end(Phase::Mirroring);
     Ok(run.mirrored)
 }
 
 /// How many entries the copy has already, if its log is a beginning of the original's.
 fn already<D: AppendStore + ?Sized>(history: &History, copy: &D) -> Result<u64, MirrorError> {
-    let there = match log::read(copy, &[], &Signed::default()) {
+    let there = match log::read_each(copy, &[], &Signed::default()) {
         Ok(there) => there,
         Err(LogError::NoRepository { .. }) => {
             copy.prepare().map_err(MirrorError::Write)?;

@@ -381,6 +381,8 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
                 state.keep_signed(&self.seen.history);
             }
         }
+        // The next to open a long log has less to read. Nothing depends on it.
+        log::make_behind(self.store, &self.seen.history, appended.number);
         Ok(appended.number)
     }
 

@@ -95,6 +95,7 @@ impl Default for Terms<'_> {
 struct Inventory {
     packs: BTreeMap<PackId, u64>,
     records: BTreeSet<RecordId>,
+    bundles: BTreeSet<u64>,
     foreign: Vec<String>,
     covered: Vec<Covered>,
 }
@@ -123,6 +124,12 @@ fn take_inventory<S: ReadStore + ?Sized>(store: &S) -> Result<Inventory, VerifyE
                 ..
             } => {
                 inventory.records.insert(id);
+            }
+            Listed::Object {
+                key: ObjectKey::Bundle(number),
+                ..
+            } => {
+                inventory.bundles.insert(number);
             }
             Listed::Object { .. } => {}
             Listed::Covered {

@@ -104,6 +104,9 @@ pub struct History {
     /// How many entries are valid as the caller knew their signatures, which
     /// were not checked again.
     pub known: u64,
+    /// How many objects the caller had from bundles (SPEC 3.17) and did not read by
+    /// themselves; 0 unless it says so.
+    pub bundled: u64,
 }
 
 /// A log while its objects are judged, one after the other.
@@ -203,6 +206,7 @@ impl Judging {
             problems,
             continuity,
             known: self.known,
+            bundled: 0,
         }
     }
 }

@@ -15,7 +15,7 @@
 //! |---|---|
 //! | 1 | [`wire`] |
 //! | 2 | [`ids`], [`secret`], [`seal`] |
-//! | 3 | [`entry`], [`examined`], [`genesis`], [`grant`], [`attest`], [`rekey`], [`rights`], [`merkle`], [`authority`], [`history`], [`checkpoint`] |
+//! | 3 | [`entry`], [`examined`], [`genesis`], [`grant`], [`attest`], [`rekey`], [`rights`], [`merkle`], [`authority`], [`history`], [`checkpoint`], [`log_bundle`] |
 //! | 4 | [`name`] |
 //! | 5 | [`bundle`], [`slot`], [`key_file`], [`key_ring`] |
 //! | 6 | [`pack`], [`directory`], [`coding`] |
@@ -45,6 +45,7 @@ pub mod ids;
 pub mod key_file;
 pub mod key_ring;
 pub mod limits;
+pub mod log_bundle;
 pub mod manifest;
 pub mod merkle;
 pub mod name;

@@ -10,6 +10,12 @@ pub const ENTRY_BYTES_MAX: usize = 65_536;
 pub const LEAF_BYTES_MAX: usize = ENTRY_BYTES_MAX + 1;
 /// So many successive numbers without an object end a log.
 pub const LOG_GAP_END: u64 = 1_024;
+/// Log objects of one bundle (SPEC 3.17).
+pub const LOG_BUNDLE_OBJECTS: usize = 256;
+/// The greatest number of a bundle: names of log entries have 12 digits.
+pub const LOG_BUNDLES_MAX: u64 = LOG_NUMBER_MAX / LOG_BUNDLE_OBJECTS as u64;
+/// A bundle, bytes.
+pub const LOG_BUNDLE_BYTES_MAX: usize = 48 + LOG_BUNDLE_OBJECTS * (4 + LEAF_BYTES_MAX);
 /// Plaintext of a data chunk, bytes.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// Plaintext of a page or a node, bytes.

@@ -65,6 +65,8 @@ pub enum Bug {
     DistrustIgnored,
     /// What a client remembers of the log is not compared.
     MemoryIgnored,
+    /// Bundles of log objects are believed though nobody vouches for them.
+    BundleBelieved,
     /// A pack key's commitment is not checked.
     CommitmentUnchecked,
     /// A delta may lean on pages and nodes.
@@ -119,7 +121,7 @@ pub fn planted(bug: Bug) -> bool {
 }
 
 #[cfg(feature = "planted-bugs")]
-const ALL: [Bug; 36] = [
+const ALL: [Bug; 37] = [
     Bug::FileUnsynced,
     Bug::DirectoryUnsynced,
     Bug::AnchorUnsynced,
@@ -146,6 +148,7 @@ const ALL: [Bug; 36] = [
     Bug::NameUnchecked,
     Bug::DistrustIgnored,
     Bug::MemoryIgnored,
+    Bug::BundleBelieved,
     Bug::CommitmentUnchecked,
     Bug::BaseClassUnchecked,
     Bug::BaseHarmForgotten,

@@ -5,10 +5,12 @@
 //! client saw at that number, rightly signed: the log is then judged as it was when the
 //! object was read. That an object is there is still asked of the store. Whether it was
 //! altered since is for a verification to say, which reads every object again, as it
-//! checks every signature.
+//! checks every signature. Objects in bundles are kept as well, whoever made those; where
+//! there are copies, a bundle is as if it were not there.
 
 use std::sync::{Mutex, PoisonError};
 
+use indelible_format::log_bundle::LogBundle;
 use indelible_format::merkle::leaf_hash;
 use indelible_format::policy::LockMode;
 
@@ -29,6 +31,8 @@ struct Copies<'k> {
     state: &'k RepositoryState,
     signed: &'k Signed,
     file: LogCopies,
+    /// The copy that was read last, if it will be asked for.
+    next: Option<(u64, Vec<u8>)>,
     /// What was read from the store, ascending.
     new: Vec<(u64, Vec<u8>)>,
     new_bytes: usize,
@@ -51,12 +55,33 @@ impl<'k, S: ReadStore + ?Sized> Kept<'k, S> {
                 state,
                 signed,
                 file: state.log_copies(),
+                next: None,
                 new: Vec::new(),
                 new_bytes: 0,
                 stale: None,
             })
         });
         Self { store, copies }
+    }
+
+    /// A bundle, if there is no copy of the first object that would be read from it.
+    fn read_bundle(&self, number: u64, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
+        let key = ObjectKey::Bundle(number);
+        let first = LogBundle::first(number).max(1);
+        if self.copies(|copies| copies.has(first)) == Some(true) {
+            return Err(StoreError::NotFound { key });
+        }
+        let bytes = self.store.read_oldest(&key, len_bytes_max)?;
+        self.copies(|copies| {
+            let bundle = LogBundle::decode(&bytes);
+            let objects = bundle.iter().flat_map(|bundle| &bundle.objects);
+            for (at, object) in (LogBundle::first(number)..).zip(objects) {
+                if let Some(object) = object.filter(|_| at >= first) {
+                    copies.add(at, object);
+                }
+            }
+        });
+        Ok(bytes)
     }
 
     fn copies<R>(&self, with: impl FnOnce(&mut Copies<'k>) -> R) -> Option<R> {
@@ -68,7 +93,16 @@ impl<'k, S: ReadStore + ?Sized> Kept<'k, S> {
 }
 
 impl Copies<'_> {
+    /// Whether there is a copy, which is then held for who asks for it next.
+    fn has(&mut self, number: u64) -> bool {
+        self.next = self.get(number).map(|copy| (number, copy));
+        self.next.is_some()
+    }
+
     fn get(&mut self, number: u64) -> Option<Vec<u8>> {
+        if let Some((_, copy)) = self.next.take_if(|(next, _)| *next == number) {
+            return Some(copy);
+        }
         let leaf = self.signed.get(number)?;
         let copy = self.file.get(number);
         let copy = copy.filter(|copy| leaf_hash(copy) == *leaf);
@@ -111,8 +145,10 @@ impl<S: ReadStore + ?Sized> ReadStore for Kept<'_, S> {
     hand_on!(store: version_that_counts, read_version, locked_until, capabilities, location);
 
     fn read_oldest(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
-        let ObjectKey::Log(number) = *key else {
-            return self.store.read_oldest(key, len_bytes_max);
+        let number = match *key {
+            ObjectKey::Log(number) => number,
+            ObjectKey::Bundle(number) => return self.read_bundle(number, len_bytes_max),
+            _ => return self.store.read_oldest(key, len_bytes_max),
         };
         if let Some(copy) = self.copies(|copies| copies.get(number)).flatten() {
             return Ok(copy);

@@ -156,15 +156,19 @@ impl Against {
     ) -> Result<(History, Freshness), LogError> {
         let store = &Kept::over(store, state, signed);
         let history = log::read(store, &self.remembered, signed)?;
+        let freshness = self.compare(&history);
+        Ok((history, freshness))
+    }
+
+    fn compare(&self, history: &History) -> Freshness {
         let issued = self
             .issued
-            .map(|(size, root)| compare(&history, size, &root));
-        let freshness = Freshness {
+            .map(|(size, root)| compare(history, size, &root));
+        Freshness {
             memory: history.continuity,
             key_file: issued.unwrap_or(Continuity::Unpinned),
             pin: Continuity::Unpinned,
-        };
-        Ok((history, freshness))
+        }
     }
 }
 
@@ -182,18 +186,21 @@ impl SeenLog {
             .filter(|problem| !self.accepted.covers(problem))
     }
 
-    /// The log with every signature checked: as it is, if this client knew none
-    /// of them, and else read and judged anew. What it knew is then set right, in
-    /// case that it was wrong.
+    /// The log with every object read by itself and every signature checked: as it is,
+    /// if this client knew no signature and used no bundle, and else read and judged
+    /// anew. What it knew is then set right, in case that it was wrong.
     ///
     /// # Errors
     ///
     /// [`LogError`].
     pub fn rechecked<S: ReadStore + ?Sized>(&self, store: &S) -> Result<Cow<'_, Self>, LogError> {
-        if self.history.known == 0 || planted(Bug::KnownBelieved) {
+        let is_checked = self.history.known == 0 || planted(Bug::KnownBelieved);
+        if is_checked && self.history.bundled == 0 {
             return Ok(Cow::Borrowed(self));
         }
-        let (history, freshness) = self.held_against.read(store, &Signed::default(), None)?;
+        let remembered = &self.held_against.remembered;
+        let history = log::read_each(store, remembered, &Signed::default())?;
+        let freshness = self.held_against.compare(&history);
         if let Some(state) = &self.state {
             state.keep_signed(&history);
         }

@@ -43,7 +43,7 @@ impl Term {
 fn number_of(key: &ObjectKey) -> u64 {
     match key {
         ObjectKey::Repository => 0,
-        ObjectKey::Log(number) => *number,
+        ObjectKey::Log(number) | ObjectKey::Bundle(number) => *number,
         ObjectKey::Record(id) => first_eight(&id.0),
         ObjectKey::Pack(id) => first_eight(&id.0),
     }

@@ -12,6 +12,7 @@ use indelible_format::authority::{Authority, GenesisError, Void};
 use indelible_format::entry::Header;
 use indelible_format::history::History;
 use indelible_format::limits::LEAF_BYTES_MAX;
+use indelible_format::log_bundle::LogBundle;
 use indelible_format::rights::Kind;
 
 use super::Quota;
@@ -56,6 +57,9 @@ pub enum Refusal {
         /// Where writers append.
         next: u64,
     },
+    /// A bundle of log objects that differs from them, or of a log that is shorter.
+    #[error("it does not hold what the log holds")]
+    OtherObjects,
     /// An entry that would have no effect.
     #[error("it would have no effect")]
     Void(#[source] Void),
@@ -201,6 +205,17 @@ impl<'a> Guard<'a> {
         })
     }
 
+    fn check_bundle(&self, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let key = ObjectKey::Bundle(number);
+        let mut seen = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let history = self.current(seen.take(), &key)?;
+        if LogBundle::is_right(bytes, number, seen.insert(history)) {
+            Ok(())
+        } else {
+            Err(refused(&key, Refusal::OtherObjects))
+        }
+    }
+
     fn check_copy(&self, bytes: &[u8]) -> Result<(), StoreError> {
         let first = self
             .store
@@ -270,6 +285,7 @@ impl AppendStore for Guard<'_> {
         match *key {
             ObjectKey::Log(number) => return self.put_entry(number, bytes),
             ObjectKey::Repository => self.check_copy(bytes)?,
+            ObjectKey::Bundle(number) => self.check_bundle(number, bytes)?,
             ObjectKey::Record(_) | ObjectKey::Pack(_) => {}
         }
         self.create(key, bytes)

@@ -47,6 +47,8 @@ impl RepositoryState {
                 }
                 ObjectKey::Record(id) => (2, id.0),
                 ObjectKey::Pack(id) => (3, id.0),
+                // Nothing is promised of what can be made anew.
+                ObjectKey::Bundle(_) => continue,
             };
             bytes.push(kind);
             bytes.extend_from_slice(&id);

@@ -310,13 +310,14 @@ fn finds_nothing_where_nothing_is(subject: &dyn Subject) {
 /// has a name that no object has; names sort as their numbers do.
 fn lists_exactly_what_was_put(subject: &dyn Subject) {
     let store = subject.store();
-    let mut expected = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
+    let mut expected = [const { BTreeSet::new() }; 4];
     let numbers = [0, 1, 2, 9, 10, 99, 100, LOG_NUMBER_MAX];
     for (n, number) in (0..).zip(numbers) {
         let keys = [
             ObjectKey::Pack(PackId([n; 32])),
             ObjectKey::Record(RecordId([n; 32])),
             ObjectKey::Log(number),
+            ObjectKey::Bundle(u64::from(n) + 1),
         ];
         for (key, expected) in keys.into_iter().zip(&mut expected) {
             create(store, &key, &vec![n; usize::from(n)]);
@@ -333,6 +334,7 @@ fn lists_exactly_what_was_put(subject: &dyn Subject) {
         format!("packs/00/{}.part", "00".repeat(32)),
         format!("commits/{}", "AB".repeat(32)),
         "log/5".to_owned(),
+        "bundle/5".to_owned(),
     ];
     for path in foreign {
         subject.plant(&path, b"?");

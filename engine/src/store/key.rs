@@ -10,10 +10,12 @@ use std::fmt;
 
 use indelible_format::ids::{PackId, RecordId};
 pub use indelible_format::limits::LOG_NUMBER_MAX;
-use indelible_format::limits::{COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, PACK_BYTES_MAX};
+use indelible_format::limits::{
+    COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, LOG_BUNDLE_BYTES_MAX, LOG_BUNDLES_MAX, PACK_BYTES_MAX,
+};
 
-/// Digits in the name of a log entry.
-const LOG_DIGITS: usize = 12;
+/// Digits in the name of a log entry, or of a bundle of them.
+const DIGITS: usize = 12;
 
 /// Which object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,12 +28,14 @@ pub enum ObjectKey {
     Record(RecordId),
     /// A pack.
     Pack(PackId),
+    /// A bundle of log objects, from 1 to 3,906,249,999.
+    Bundle(u64),
 }
 
 impl ObjectKey {
     /// The name in the store: components separated by `/`, without one before.
     ///
-    /// A log number above [`LOG_NUMBER_MAX`] gives a name that
+    /// A log number above [`LOG_NUMBER_MAX`], like a bundle that none is for, gives a name that
     /// [`ObjectKey::from_path`] refuses; see [`ObjectKey::is_nameable`].
     pub fn path(&self) -> String {
         match self {
@@ -39,6 +43,7 @@ impl ObjectKey {
             Self::Log(number) => format!("log/{number:012}"),
             Self::Record(id) => format!("commits/{id}"),
             Self::Pack(id) => format!("packs/{:02x}/{id}", id.as_bytes()[0]),
+            Self::Bundle(number) => format!("bundle/{number:012}"),
         }
     }
 
@@ -48,12 +53,8 @@ impl ObjectKey {
             return (path == "repository").then_some(Self::Repository);
         };
         match area {
-            "log" => {
-                let all_digits = name.bytes().all(|byte| byte.is_ascii_digit());
-                (name.len() == LOG_DIGITS && all_digits)
-                    .then(|| name.parse().ok().map(Self::Log))
-                    .flatten()
-            }
+            "log" => number(name).map(Self::Log),
+            "bundle" => number(name).map(Self::Bundle).filter(Self::is_nameable),
             "commits" => RecordId::from_hex(name).map(Self::Record),
             "packs" => {
                 let (fan_out, name) = name.split_once('/')?;
@@ -66,11 +67,15 @@ impl ObjectKey {
 
     /// Whether the key has a name at all.
     ///
-    /// Only a log number above [`LOG_NUMBER_MAX`] has none. Such a number can
-    /// come from bytes that someone forged, so reading it finds nothing rather
-    /// than panics.
+    /// Only a log number above [`LOG_NUMBER_MAX`], and a bundle that none is for,
+    /// have none. Such a number can come from bytes that someone forged, so reading
+    /// it finds nothing rather than panics.
     pub const fn is_nameable(&self) -> bool {
-        !matches!(self, Self::Log(number) if *number > LOG_NUMBER_MAX)
+        match self {
+            Self::Log(number) => *number <= LOG_NUMBER_MAX,
+            Self::Bundle(number) => 1 <= *number && *number <= LOG_BUNDLES_MAX,
+            Self::Repository | Self::Record(_) | Self::Pack(_) => true,
+        }
     }
 
     /// Whether the key is the hash of the object's bytes.
@@ -84,7 +89,7 @@ impl ObjectKey {
         match self {
             Self::Pack(id) => PackId::of(bytes) == *id,
             Self::Record(id) => RecordId::of(bytes) == *id,
-            Self::Log(_) | Self::Repository => true,
+            Self::Log(_) | Self::Repository | Self::Bundle(_) => true,
         }
     }
 
@@ -94,6 +99,7 @@ impl ObjectKey {
             Self::Repository | Self::Log(_) => ENTRY_BYTES_MAX,
             Self::Record(_) => COMMIT_BYTES_MAX,
             Self::Pack(_) => PACK_BYTES_MAX,
+            Self::Bundle(_) => LOG_BUNDLE_BYTES_MAX,
         }
     }
 
@@ -103,6 +109,14 @@ impl ObjectKey {
     pub const fn is_expirable(&self) -> bool {
         matches!(self, Self::Pack(_) | Self::Record(_))
     }
+}
+
+/// The number that a name of twelve digits stands for.
+fn number(name: &str) -> Option<u64> {
+    let all_digits = name.bytes().all(|byte| byte.is_ascii_digit());
+    (name.len() == DIGITS && all_digits)
+        .then(|| name.parse().ok())
+        .flatten()
 }
 
 /// The key's name in the store.
@@ -121,11 +135,13 @@ pub enum Area {
     Records,
     /// Every [`ObjectKey::Log`].
     Log,
+    /// Every [`ObjectKey::Bundle`].
+    Bundles,
 }
 
 impl Area {
     /// Every area.
-    pub const ALL: [Self; 3] = [Self::Packs, Self::Records, Self::Log];
+    pub const ALL: [Self; 4] = [Self::Packs, Self::Records, Self::Log, Self::Bundles];
 
     /// The first component of the names in this area.
     pub const fn directory(self) -> &'static str {
@@ -133,6 +149,7 @@ impl Area {
             Self::Packs => "packs",
             Self::Records => "commits",
             Self::Log => "log",
+            Self::Bundles => "bundle",
         }
     }
 
@@ -143,6 +160,7 @@ impl Area {
             (Self::Packs, ObjectKey::Pack(_))
                 | (Self::Records, ObjectKey::Record(_))
                 | (Self::Log, ObjectKey::Log(_))
+                | (Self::Bundles, ObjectKey::Bundle(_))
         )
     }
 }
@@ -162,6 +180,8 @@ mod tests {
             ObjectKey::Log(LOG_NUMBER_MAX),
             ObjectKey::Record(RecordId([0xC3; 32])),
             ObjectKey::Pack(PackId([0x0A; 32])),
+            ObjectKey::Bundle(1),
+            ObjectKey::Bundle(LOG_BUNDLES_MAX),
         ];
         for key in keys {
             assert_eq!(ObjectKey::from_path(&key.path()), Some(key));
@@ -204,6 +224,9 @@ mod tests {
             format!("packs/ab/{id}.tmp"),
             format!("packs/ab/{id}/"),
             format!("tmp/{id}"),
+            "bundle/1".to_owned(),
+            "bundle/000000000000".to_owned(),
+            "bundle/003906250000".to_owned(),
         ];
         for miss in misses {
             assert_eq!(ObjectKey::from_path(&miss), None, "{miss}");
@@ -217,6 +240,11 @@ mod tests {
     fn overlong_log_numbers_have_no_name() {
         for number in [LOG_NUMBER_MAX + 1, u64::MAX] {
             let key = ObjectKey::Log(number);
+            assert!(!key.is_nameable());
+            assert_eq!(ObjectKey::from_path(&key.path()), None);
+        }
+        for number in [0, LOG_BUNDLES_MAX + 1, u64::MAX] {
+            let key = ObjectKey::Bundle(number);
             assert!(!key.is_nameable());
             assert_eq!(ObjectKey::from_path(&key.path()), None);
         }

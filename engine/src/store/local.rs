@@ -387,7 +387,7 @@ impl<F: Files> LocalStore<F> {
 
 impl<F: Files> AppendStore for LocalStore<F> {
     fn put_new(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
-        if let ObjectKey::Log(number) = *key
+        if let ObjectKey::Log(number) | ObjectKey::Bundle(number) = *key
             && !key.is_nameable()
         {
             return Err(StoreError::LogFull { number });

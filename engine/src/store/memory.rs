@@ -407,7 +407,7 @@ impl ReadStore for MemoryStore {
 
 impl AppendStore for MemoryStore {
     fn put_new(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
-        if let ObjectKey::Log(number) = *key
+        if let ObjectKey::Log(number) | ObjectKey::Bundle(number) = *key
             && !key.is_nameable()
         {
             return Err(StoreError::LogFull { number });

@@ -354,7 +354,7 @@ impl ReadStore for RemoteStore {
 
 impl AppendStore for RemoteStore {
     fn put_new(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
-        if let ObjectKey::Log(number) = *key
+        if let ObjectKey::Log(number) | ObjectKey::Bundle(number) = *key
             && !key.is_nameable()
         {
             return Err(StoreError::LogFull { number });

@@ -44,6 +44,7 @@ pub(crate) fn object_of(key: &ObjectKey) -> Object {
         ObjectKey::Log(number) => Object::Log(number),
         ObjectKey::Record(id) => Object::Record(id),
         ObjectKey::Pack(id) => Object::Pack(id),
+        ObjectKey::Bundle(number) => Object::Bundle(number),
     }
 }
 
@@ -54,6 +55,7 @@ pub(crate) fn key_of(object: &Object) -> ObjectKey {
         Object::Log(number) => ObjectKey::Log(number),
         Object::Record(id) => ObjectKey::Record(id),
         Object::Pack(id) => ObjectKey::Pack(id),
+        Object::Bundle(number) => ObjectKey::Bundle(number),
     }
 }
 
@@ -63,6 +65,7 @@ pub(crate) fn served_area(area: Area) -> protocol::Area {
         Area::Packs => protocol::Area::Packs,
         Area::Records => protocol::Area::Records,
         Area::Log => protocol::Area::Log,
+        Area::Bundles => protocol::Area::Bundles,
     }
 }
 
@@ -72,6 +75,7 @@ pub(crate) fn area_of(area: protocol::Area) -> Area {
         protocol::Area::Packs => Area::Packs,
         protocol::Area::Records => Area::Records,
         protocol::Area::Log => Area::Log,
+        protocol::Area::Bundles => Area::Bundles,
     }
 }
 

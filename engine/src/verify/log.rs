@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use indelible_format::attest::Level;
 use indelible_format::commit::SnapshotBody;
 use indelible_format::entry::{Body, Entry};
-use indelible_format::history::{Continuity, LogProblem};
+use indelible_format::history::{Continuity, History, LogProblem};
 use indelible_format::ids::{PackId, RepositoryId};
-use indelible_format::limits::LEAF_BYTES_MAX;
+use indelible_format::limits::{LEAF_BYTES_MAX, LOG_BUNDLE_BYTES_MAX};
+use indelible_format::log_bundle::LogBundle;
 use indelible_format::merkle::leaf_hash;
 use indelible_format::rights::Kind;
 
@@ -58,6 +59,9 @@ pub(super) fn begin<S: ReadStore + ?Sized>(
         let object = covered.key.path();
         Problem::new(ProblemKind::Covered, object, Some(Box::new(covered)))
     }));
+    let bundles = inventory.bundles.iter();
+    let wrong = bundles.filter_map(|number| bundle_problem(store, history, *number));
+    report.problems.extend(wrong);
     let listings = read_records(&mut report, store, seen, inventory);
     let listed: BTreeSet<PackId> = listings.packs().map(|listed| listed.pack.id).collect();
     report.packs = listed.len() as u64;
@@ -191,6 +195,21 @@ fn copy_problem<S: ReadStore + ?Sized>(store: &S, repository: RepositoryId) -> O
         Err(error) => Some(Box::new(error)),
     };
     Some(Problem::new(ProblemKind::GenesisCopy, key.path(), cause))
+}
+
+/// A bundle that holds something else than the log.
+fn bundle_problem<S: ReadStore + ?Sized>(
+    store: &S,
+    history: &History,
+    number: u64,
+) -> Option<Problem> {
+    let key = ObjectKey::Bundle(number);
+    let cause: Option<Cause> = match store.read_oldest(&key, LOG_BUNDLE_BYTES_MAX as u64 + 1) {
+        Ok(bytes) if LogBundle::is_right(&bytes, number, history) => return None,
+        Ok(_) => None,
+        Err(error) => Some(Box::new(error)),
+    };
+    Some(Problem::new(ProblemKind::LogBundle, key.path(), cause))
 }
 
 /// Only a commit body that stands in a record can fail to be read.

@@ -28,6 +28,8 @@ pub enum ProblemKind {
     Forked,
     /// The copy of genesis under a telling name is another object.
     GenesisCopy,
+    /// A bundle of log objects does not hold what the log holds.
+    LogBundle,
     /// A commit record is gone or altered.
     CommitRecord,
     /// A snapshot's manifest or reach can't be read.
@@ -68,6 +70,7 @@ impl ProblemKind {
             Self::RolledBack => "log-rolled-back",
             Self::Forked => "log-forked",
             Self::GenesisCopy => "genesis-copy",
+            Self::LogBundle => "log-bundle",
             Self::CommitRecord => "commit-record",
             Self::Snapshot => "snapshot-unreadable",
             Self::PackMissing => "pack-missing",
@@ -95,6 +98,7 @@ impl ProblemKind {
             Self::RolledBack => "the log is shorter than it was",
             Self::Forked => "the log is not the one that was seen before",
             Self::GenesisCopy => "the copy of the first log entry is damaged or can't be read",
+            Self::LogBundle => "a bundle of log entries is damaged or can't be read",
             Self::CommitRecord => "a commit record is gone or damaged",
             Self::Snapshot => "a snapshot's own description can't be read",
             Self::PackMissing => "a pack is gone",
@@ -132,6 +136,9 @@ impl ProblemKind {
             Self::GenesisCopy => {
                 "nothing depends on it; put a copy of log/000000000000 in its place, in case that one is lost"
             }
+            Self::LogBundle => {
+                "nothing depends on it, it only saves time; remove it where that can be done, and the next snapshot makes it anew"
+            }
             Self::CommitRecord
             | Self::PackMissing
             | Self::PackAltered
@@ -160,7 +167,8 @@ impl ProblemKind {
             | Self::RemovedEntry
             | Self::OtherHistory
             | Self::BeyondEnd
-            | Self::GenesisCopy => Check::Log,
+            | Self::GenesisCopy
+            | Self::LogBundle => Check::Log,
             Self::RolledBack | Self::Forked => Check::Freshness,
             Self::CommitRecord => Check::Records,
             Self::PackMissing | Self::Covered => Check::Presence,
@@ -192,6 +200,7 @@ impl ProblemKind {
                 | Self::RolledBack
                 | Self::Forked
                 | Self::GenesisCopy
+                | Self::LogBundle
                 | Self::CommitRecord
                 | Self::Covered
         )

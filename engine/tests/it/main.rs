@@ -14,6 +14,7 @@ mod keys;
 mod known;
 mod leaning;
 mod log_append;
+mod log_bundles;
 mod log_junk;
 mod log_races;
 mod mirror;

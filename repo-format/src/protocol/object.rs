@@ -2,7 +2,7 @@
 
 use super::{text, unknown};
 use crate::ids::{PackId, RecordId};
-use crate::limits::{LOG_NUMBER_MAX, SERVED_PATH_BYTES_MAX};
+use crate::limits::{LOG_BUNDLES_MAX, LOG_NUMBER_MAX, SERVED_PATH_BYTES_MAX};
 use crate::wire::{Builder, Cursor, LayoutError, within};
 
 /// An object, as a message names it.
@@ -16,6 +16,8 @@ pub enum Object {
     Record(RecordId),
     /// A pack.
     Pack(PackId),
+    /// A bundle of log objects.
+    Bundle(u64),
 }
 
 impl Object {
@@ -25,6 +27,7 @@ impl Object {
             Self::Log(number) => out.u8(1).u64(*number),
             Self::Record(id) => out.u8(2).bytes(&id.0),
             Self::Pack(id) => out.u8(3).bytes(&id.0),
+            Self::Bundle(number) => out.u8(4).u64(*number),
         };
     }
 
@@ -39,6 +42,11 @@ impl Object {
             }
             2 => Ok(Self::Record(RecordId(cursor.array(FIELD)?))),
             3 => Ok(Self::Pack(PackId(cursor.array(FIELD)?))),
+            4 => {
+                let number = cursor.u64(FIELD)?;
+                within(number, 1, LOG_BUNDLES_MAX, "number of a log bundle")?;
+                Ok(Self::Bundle(number))
+            }
             found => Err(unknown("kind of an object", found)),
         }
     }
@@ -53,10 +61,12 @@ pub enum Area {
     Records,
     /// The log.
     Log,
+    /// The bundles of log objects.
+    Bundles,
 }
 
 impl Area {
-    pub(super) const ALL: [Self; 3] = [Self::Packs, Self::Records, Self::Log];
+    pub(super) const ALL: [Self; 4] = [Self::Packs, Self::Records, Self::Log, Self::Bundles];
 }
 
 /// Something that a listing met. Listings ascend by it.

@@ -16,6 +16,7 @@ use indelible_format::genesis::Genesis;
 use indelible_format::grant::{Authorize, GrantFacts, Revoke};
 use indelible_format::ids::PackId;
 use indelible_format::key_file::KeyFile;
+use indelible_format::log_bundle::LogBundle;
 use indelible_format::manifest::Manifest;
 use indelible_format::name::{Name, Pattern};
 use indelible_format::node::Node;
@@ -39,7 +40,7 @@ pub(crate) type Codec = fn(&[u8]) -> Option<Vec<u8>>;
 pub(crate) const OWN: PackId = PackId([0; 32]);
 
 /// All codecs by their names.
-pub(crate) const CODECS: [(&str, Codec); 32] = [
+pub(crate) const CODECS: [(&str, Codec); 33] = [
     ("log-entry", log_entry),
     ("genesis-body", |bytes| {
         Some(Genesis::decode(bytes).ok()?.encode())
@@ -67,6 +68,9 @@ pub(crate) const CODECS: [(&str, Codec); 32] = [
     }),
     ("passphrase-slot", |bytes| {
         Some(PassphraseSlot::decode(bytes).ok()?.encode())
+    }),
+    ("log-bundle", |bytes| {
+        Some(LogBundle::decode(bytes).ok()?.encode())
     }),
     ("key-file", key_file),
     ("key-file-content", key_file_content),

@@ -164,7 +164,7 @@ fn indeterminate(cause: StoreError) -> PutOutcome {
 
 impl AppendStore for S3Store {
     fn put_new(&self, key: &ObjectKey, bytes: &[u8]) -> Result<PutOutcome, StoreError> {
-        if let ObjectKey::Log(number) = *key
+        if let ObjectKey::Log(number) | ObjectKey::Bundle(number) = *key
             && !key.is_nameable()
         {
             return Err(StoreError::LogFull { number });

@@ -42,7 +42,7 @@ const BATCH: usize = 64;
 /// What damage is done to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
-    /// The copy of genesis, on which nothing depends.
+    /// The copy of genesis or of other log objects, on which nothing depends.
     Copy,
     /// A log entry.
     Log(u64),
@@ -58,7 +58,7 @@ impl Part {
     /// All of an object.
     pub(crate) fn whole(key: &ObjectKey) -> Self {
         match *key {
-            ObjectKey::Repository => Self::Copy,
+            ObjectKey::Repository | ObjectKey::Bundle(_) => Self::Copy,
             ObjectKey::Log(number) => Self::Log(number),
             ObjectKey::Record(id) => Self::Record(id),
             ObjectKey::Pack(pack) => Self::Pack(pack),

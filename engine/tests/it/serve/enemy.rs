@@ -152,6 +152,54 @@ fn the_log_takes_no_junk() {
     );
 }
 
+/// A bundle of log objects is taken if it has what the log has, and not before an entry
+/// stands behind it.
+///
+/// Method: fill the log up; put the right bundle, one with a byte changed, one early, and
+/// one that is far ahead.
+#[test]
+fn bundles_are_what_the_log_is() {
+    let fixture = Fixture::new(525);
+    for number in 1..256 {
+        let repository = fixture.open();
+        let entry = draft_at(&repository, number, attest());
+        let bytes = entry.sign(&repository.id(), &fixture.bundle.signing_seed);
+        let bytes = bytes.expect("it is small");
+        fixture.store.replace(&ObjectKey::Log(number), &bytes);
+    }
+    let before = Arc::new(fixture.store.clone());
+    let key = ObjectKey::Bundle(1);
+    let mut client = fixture.open();
+    take_stream(&mut client, "shop", &rows(0..20)).expect("it is committed");
+    let bundle = object(&fixture.store, &key);
+    let remote = connect(guarded(&before, None)).expect("it is welcome");
+    refused(&remote, &key, &bundle, "what the log holds");
+
+    let store = Arc::new(fixture.store.clone());
+    store.forget(&key);
+    let remote = connect(guarded(&store, None)).expect("it is welcome");
+    let mut changed = bundle.clone();
+    changed[5_000] ^= 1;
+    refused(&remote, &key, &changed, "what the log holds");
+    refused(
+        &remote,
+        &ObjectKey::Bundle(2),
+        &bundle,
+        "what the log holds",
+    );
+    refused(
+        &remote,
+        &ObjectKey::Bundle(3_906_249_999),
+        &bundle,
+        "what the log holds",
+    );
+    refused(&remote, &key, &vec![0; 17 << 20], "may have");
+    let put = remote.put_new(&key, &bundle).expect("an outcome");
+    assert!(matches!(put, PutOutcome::Created));
+    let again = Repository::open(&remote, None, &fixture.recovery, fixture.env.clone());
+    assert_eq!(again.expect("it opens").history().bundled, 255);
+}
+
 /// A first entry begins a log, and only one that begins a repository.
 ///
 /// Method: an empty store, one with its first entry gone, and a foreign first entry.

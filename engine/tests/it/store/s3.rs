@@ -3,6 +3,7 @@
 mod bucket;
 mod cost;
 mod hidden;
+mod long_log;
 mod server;
 mod settings;
 mod truthful;

@@ -9,6 +9,7 @@ use indelible_format::genesis::Genesis;
 use indelible_format::grant::{Authorize, Revoke};
 use indelible_format::history::{Continuity, History, LogProblem};
 use indelible_format::ids::{CommitId, LogHash, RepositoryId, SignerId};
+use indelible_format::log_bundle::LogBundle;
 use indelible_format::merkle::{Frontier, leaf_hash};
 use indelible_format::rekey::{EpochBinding, Rekey, SealedShare};
 use indelible_format::rights::Kind;
@@ -35,6 +36,22 @@ pub(super) fn entry(vector: &Vector) -> Result<Found, Refused> {
             .give("previous", header.previous)
             .give("root", header.root),
     )
+}
+
+pub(super) fn bundle(vector: &Vector) -> Result<Found, Refused> {
+    let bundle = LogBundle::decode(vector.bytes())?;
+    let objects: Vec<usize> = bundle.objects.iter().flatten().map(|it| it.len()).collect();
+    let mut frontier = Frontier::new();
+    let leaves = bundle
+        .objects
+        .iter()
+        .map(|it| leaf_hash(it.unwrap_or_default()));
+    leaves.for_each(|leaf| frontier.push(leaf));
+    Ok(Found::encoded(bundle.encode())
+        .give("repository", bundle.repository)
+        .give("number", bundle.number)
+        .give("objects", list(objects))
+        .give("root", frontier.root()))
 }
 
 pub(super) fn genesis(vector: &Vector) -> Result<Found, Refused> {

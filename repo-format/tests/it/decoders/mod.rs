@@ -87,6 +87,7 @@ pub(crate) fn run(vector: &Vector) -> Result<Found, Refused> {
         "authority" => log::authority,
         "history" => log::history,
         "checkpoint" => log::checkpoint,
+        "log-bundle" => log::bundle,
         "leaf" => log::leaf,
         "merkle" => log::merkle,
         "key-bundle" => keys::bundle,

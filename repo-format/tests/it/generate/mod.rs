@@ -24,6 +24,8 @@ mod judged;
 #[rustfmt::skip]
 mod keys;
 #[rustfmt::skip]
+mod log_bundles;
+#[rustfmt::skip]
 mod packs;
 #[rustfmt::skip]
 mod pages;
@@ -56,6 +58,7 @@ pub(crate) fn all() -> Vec<Vector> {
         histories::make,
         judged::make,
         keys::make,
+        log_bundles::make,
         packs::make,
         pages::make,
         primitives::make,

@@ -51,13 +51,13 @@ fn requests() -> Vec<Vector> {
     group.reject("kind-0", "kind 0", kind, patch(&prepare, 0, &[0]));
     group.reject("kind-8", "kind 8: nothing removes or overwrites", kind, patch(&prepare, 0, &[8]));
     group.reject("kind-answer", "an answer", kind, patch(&prepare, 0, &[0x82]));
-    for (name, area) in [("packs", Area::Packs), ("records", Area::Records), ("log", Area::Log)] {
+    for (name, area) in [("packs", Area::Packs), ("records", Area::Records), ("log", Area::Log), ("bundles", Area::Bundles)] {
         group.accept(&format!("list-{name}"), "from the beginning", asked(&Request::List { area, after: None }));
     }
     let after = Some(Item::Object(PACK));
     let list = asked(&Request::List { area: Area::Packs, after });
     group.accept("list-behind", "behind a pack", list.clone());
-    group.reject("list-area", "area 3", "Unknown: area of a listing", patch(&list, 9, &[3]));
+    group.reject("list-area", "area 4", "Unknown: area of a listing", patch(&list, 9, &[4]));
     group.reject("list-tag", "an item of kind 3", "Unknown: kind of an item", patch(&list, 10, &[3]));
     let after = Some(Item::Foreign("packs/README".to_owned()));
     let foreign = asked(&Request::List { area: Area::Packs, after });
@@ -75,13 +75,15 @@ fn requests() -> Vec<Vector> {
 
 fn puts_and_reads() -> Vec<Vector> {
     let mut group = Group::new("request", "16.2");
-    for (name, object) in [("repository", Object::Repository), ("log", Object::Log(12)), ("record", RECORD), ("pack", PACK)] {
+    for (name, object) in [("repository", Object::Repository), ("log", Object::Log(12)), ("record", RECORD), ("pack", PACK), ("bundle", Object::Bundle(1))] {
         group.accept(&format!("put-{name}"), "create only", asked(&Request::Put { object, bytes: b"bytes" }));
     }
     let put = asked(&Request::Put { object: PACK, bytes: b"" });
     group.accept("put-empty", "no bytes", put.clone());
     group.reject("put-cut", "no whole hash", "Truncated: object", cut(&put, 1));
-    group.reject("put-kind", "an object of kind 4", "Unknown: kind of an object", patch(&put, 9, &[4]));
+    group.reject("put-kind", "an object of kind 5", "Unknown: kind of an object", patch(&put, 9, &[5]));
+    let bundle = asked(&Request::Put { object: Object::Bundle(1), bytes: b"" });
+    group.reject("put-bundle-0", "no bundle", "OutOfBounds: number of a log bundle", patch(&bundle, 10, &[0]));
     let read = Request::Read { object: Object::Log(999_999_999_999), offset: u64::MAX, len: 8 << 20 };
     let read = asked(&read);
     group.accept("read", "as much as one answer holds", read.clone());

@@ -95,6 +95,9 @@ fn log_encoding() -> Vec<BoxedStrategy<Encoding>> {
         encoded("attest-body", any_::attest(), |x| x.encode()),
         encoded("key-bundle", any_::bundle(), |x| x.encode().to_vec()),
         encoded("passphrase-slot", any_::slot(), |x| x.encode()),
+        encoded("log-bundle", any_::objects(), |x| {
+            any_::encode_log_bundle(&x)
+        }),
         encoded("grant-facts", any_::facts(), |x| x.encode()),
         encoded("policy", any_::policy(), |x| x.encode()),
         encoded("name", any_::name(), |x| x.as_str().into()),

@@ -1,5 +1,7 @@
 //! Arbitrary valid values of each layout.
 
+use std::collections::BTreeMap;
+
 use indelible_format::attest::{Attest, Level};
 use indelible_format::bundle::KeyBundle;
 use indelible_format::coding::Coding;
@@ -8,8 +10,11 @@ use indelible_format::contents::{Contents, ContentsBuilder, Dialect, SectionKind
 use indelible_format::directory::{Base, Directory, Record};
 use indelible_format::genesis::{ChunkerParameters, Genesis};
 use indelible_format::grant::{Authorize, GrantFacts, Revoke};
-use indelible_format::ids::{ChunkId, DomainId, LogHash, PackId, RecordId, SealingKey, SignerId};
-use indelible_format::limits::RETAIN_MS_MAX;
+use indelible_format::ids::{
+    ChunkId, DomainId, LogHash, PackId, RecordId, RepositoryId, SealingKey, SignerId,
+};
+use indelible_format::limits::{LOG_BUNDLE_OBJECTS, RETAIN_MS_MAX};
+use indelible_format::log_bundle::LogBundle;
 use indelible_format::manifest::{Accounting, Manifest, Source};
 use indelible_format::name::{Name, Pattern};
 use indelible_format::node::{Item, Node, PlacedRoot, Root};
@@ -431,6 +436,23 @@ pub(super) fn directory() -> impl Strategy<Value = Directory> {
         };
         Directory { packs, records }
     })
+}
+
+/// Some objects of a bundle, by number.
+pub(super) fn objects() -> impl Strategy<Value = BTreeMap<usize, Vec<u8>>> {
+    btree_map(0..LOG_BUNDLE_OBJECTS, vec(any::<u8>(), 0..40), 0..6)
+}
+
+/// The bundle of these objects.
+pub(super) fn encode_log_bundle(objects: &BTreeMap<usize, Vec<u8>>) -> Vec<u8> {
+    let bundle = LogBundle {
+        repository: RepositoryId([3; 32]),
+        number: 1,
+        objects: (0..LOG_BUNDLE_OBJECTS)
+            .map(|n| objects.get(&n).map(Vec::as_slice))
+            .collect(),
+    };
+    bundle.encode()
 }
 
 /// Places for pages and nodes that lie in [`OWN`], whose pack they may name.

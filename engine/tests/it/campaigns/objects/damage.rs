@@ -130,6 +130,7 @@ fn lengths(oracle: &Oracle, key: &ObjectKey) -> BTreeSet<usize> {
             ends.insert(len - 64);
         }
         ObjectKey::Record(_) => ends.extend(RECORD_ENDS),
+        ObjectKey::Bundle(_) => {}
         ObjectKey::Pack(pack) => {
             let parts = &oracle.anatomy.packs[pack];
             ends.extend(HEADER_ENDS);
@@ -144,7 +145,7 @@ fn lengths(oracle: &Oracle, key: &ObjectKey) -> BTreeSet<usize> {
 /// Keys of the same kind at which nothing stands.
 fn other_keys(oracle: &Oracle, key: &ObjectKey) -> Vec<ObjectKey> {
     match *key {
-        ObjectKey::Repository => Vec::new(),
+        ObjectKey::Repository | ObjectKey::Bundle(_) => Vec::new(),
         // The next number, one behind a gap, and the first beyond the end.
         ObjectKey::Log(_) => [1, 5, 1 + LOG_GAP_END]
             .map(|ahead| ObjectKey::Log(oracle.head() + ahead))

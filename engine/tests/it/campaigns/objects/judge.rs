@@ -133,7 +133,7 @@ fn judge_leftovers(oracle: &Oracle, diff: &Diff, report: &Report, notes: &mut No
     let unreferenced = |key: &ObjectKey| match key {
         ObjectKey::Pack(pack) => report.unreferenced.contains(pack),
         ObjectKey::Record(id) => report.unreferenced_records.contains(id),
-        ObjectKey::Log(_) | ObjectKey::Repository => true,
+        ObjectKey::Log(_) | ObjectKey::Repository | ObjectKey::Bundle(_) => true,
     };
     let mut left: BTreeSet<ObjectKey> = diff
         .0
@@ -233,7 +233,7 @@ fn may_go_unnamed(oracle: &Oracle, diff: &Diff, report: &Report, key: &ObjectKey
     let effect = diff.0[key];
     match key {
         // What is left of the copy decides nothing, and it need not be there.
-        ObjectKey::Repository => effect == Effect::Gone,
+        ObjectKey::Repository | ObjectKey::Bundle(_) => effect == Effect::Gone,
         // Removed from the end on: the pin says so, if it reaches so far.
         ObjectKey::Log(number) => effect == Effect::Gone && *number >= report.size,
         ObjectKey::Record(_) => effect == Effect::Added || !record_is_named(oracle, diff, key),

@@ -18,8 +18,10 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::{PATIENCE, PREFIX, Stage, open};
+use crate::log_bundles::long;
 use crate::support::{
-    CHUNKER, key_file, key_request, new_repository, noise, restore_stream, take_stream, verify_with,
+    CHUNKER, key_file, key_request, new_repository, noise, object, restore_stream, take_stream,
+    verify_with,
 };
 
 /// A repository in S3, a host's key for it, and what the host keeps.
@@ -163,6 +165,44 @@ fn copies_of_the_log_change_nothing() {
     fs::remove_file(&path).expect("it is there");
     assert_eq!(site.read_log(), expected);
     assert_eq!(few(), 1);
+}
+
+/// A long log that is opened by its bundles is kept, and read from the copies then, bundles
+/// or none; bundles that are wrong keep nothing wrong.
+///
+/// Method: 520 entries; a client with a state opens them three times: by their bundles, of
+/// which one holds another object; the second time it knows the log and fetches what it
+/// has no copy of; then it only lists.
+#[test]
+fn a_long_log_is_kept() {
+    for is_wrong in [false, true] {
+        let (fixture, _) = long(741, 520);
+        let stage = Stage::new(None);
+        stage.server.bucket().page_max = 1_000;
+        for key in fixture.store.keys() {
+            let mut bytes = object(&fixture.store, &key);
+            if is_wrong && key == ObjectKey::Bundle(2) {
+                *bytes.last_mut().expect("it has some") ^= 1;
+            }
+            let path = format!("{PREFIX}/{}", key.path());
+            stage.server.bucket().push(&path, Some(&bytes));
+        }
+        let directory = TempDir::new().expect("a temporary directory");
+        let mut counts = Vec::new();
+        for _ in 0..4 {
+            let before = stage.server.requests().len();
+            let state = State::open(directory.path()).expect("it is writable");
+            let store = open(&stage.server, &stage.clock, None, PATIENCE);
+            let opened =
+                Repository::open(&store, Some(&state), &fixture.recovery, fixture.env.clone());
+            assert_eq!(opened.expect("it opens").history().entries.len(), 520);
+            counts.push(stage.server.requests().len() - before);
+        }
+        let wrong = if is_wrong { 2 * 256 } else { 0 };
+        assert!(counts[0] <= 2 + 2 * (1 + 2 + 8) + wrong + 2, "{counts:?}");
+        assert!(counts[1] <= counts[0], "{counts:?}");
+        assert!(counts[2] <= 2 && counts[3] <= 2, "{counts:?}");
+    }
 }
 
 /// What was altered behind a client's back it is told by a verification.
