@@ -449,7 +449,8 @@ pub(crate) enum VerifyLevel {
 /// Copy what another place lacks of the repository. Takes no key.
 ///
 /// The copy is a repository of its own right: it lists, verifies and restores. Packs
-/// are checked against their names on the way. A copy whose log is no beginning of the
+/// are checked against their names on the way. With --lock, or in a directory with flags,
+/// what is locked in the original is locked in the copy for as long. A copy whose log is no beginning of the
 /// repository's is not touched, and the command exits with 21: one of the two was
 /// rolled back or forked.
 #[derive(Debug, Args)]
@@ -460,6 +461,8 @@ pub(crate) enum VerifyLevel {
 pub(crate) struct Mirror {
     /// Where the copy is, or is to be made.
     pub(crate) dest: String,
+    #[command(flatten)]
+    pub(crate) locking: Locking,
 }
 
 /// Print the signed size and root of the log, to be kept elsewhere.

@@ -8,10 +8,16 @@
 //! that is its name. What is damaged in the original is told and stops nothing else: the
 //! copy lacks it, and the next run tries again.
 //!
+//! Where the copy's store locks, its locks are made as long as the original's.
+//!
 //! A copy whose log is no beginning of the original's is never touched: that is a fork,
 //! or the original was rolled back, and both are what mirrors are for noticing.
 
+mod locks;
+
 use std::collections::BTreeSet;
+
+pub use locks::{CarriedLocks, ShortLock};
 
 use indelible_format::commit::SnapshotBody;
 use indelible_format::entry::{Body, Entry};
@@ -113,9 +119,12 @@ pub struct Mirrored {
     pub bytes: u64,
     /// What could not be copied, and the copy lacks.
     pub lost: Vec<Lost>,
+    /// What became of the copy's locks.
+    pub locks: CarriedLocks,
 }
 
-/// Copies what the copy lacks.
+/// Copies what the copy lacks. Its locks get as long as the original's, but for those that
+/// would end after `latest_ms`, in milliseconds since 1970.
 ///
 /// # Errors
 ///
@@ -123,6 +132,7 @@ pub struct Mirrored {
 pub fn mirror<S: ReadStore + ?Sized, D: AppendStore + ?Sized>(
     original: &S,
     copy: &D,
+    latest_ms: u64,
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<Mirrored, MirrorError> {
@@ -157,6 +167,13 @@ pub fn mirror<S: ReadStore + ?Sized, D: AppendStore + ?Sized>(
     // They are made anew and not copied: then what is wrong with the original's is not.
     log::make_missing(copy, &history, usize::MAX);
     progress.end(Phase::Mirroring);
+    if copy.capabilities().locks {
+        progress.begin(Phase::ExtendingLocks, None);
+        let log = (0..history.size()).map(ObjectKey::Log);
+        let keys: Vec<ObjectKey> = run.there.iter().copied().chain(log).collect();
+        run.mirrored.locks = locks::carry(original, copy, &keys, latest_ms);
+        progress.end(Phase::ExtendingLocks);
+    }
     Ok(run.mirrored)
 }
 
@@ -280,22 +297,8 @@ impl<S: ReadStore + ?Sized, D: AppendStore + ?Sized> Run<'_, S, D> {
 
     /// The version of an object that has the hash which is its name.
     fn right_version(&self, key: &ObjectKey, most: usize) -> Result<Option<Vec<u8>>, StoreError> {
-        let served = self.original.read(key, most as u64);
-        if let Ok(bytes) = &served
-            && key.names(bytes)
-        {
-            return served.map(Some);
-        }
-        if !self.original.capabilities().versions {
-            return served.map(|_| None);
-        }
-        for version in self.original.versions(key)? {
-            let bytes = self.original.read_version(key, &version.id, most as u64)?;
-            if key.names(&bytes) {
-                return Ok(Some(bytes));
-            }
-        }
-        Ok(None)
+        let bytes = self.original.read(key, most as u64)?;
+        Ok(key.names(&bytes).then_some(bytes))
     }
 
     /// Copies an object of the log, if there is one. The copy may have it, if it is not

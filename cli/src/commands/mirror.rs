@@ -2,6 +2,7 @@
 
 use indelible_engine::mirror::{Lost, LostCause, Mirrored, mirror};
 use indelible_engine::store::StoreError;
+use indelible_format::policy::LockMode;
 use serde_json::json;
 
 use crate::args::Mirror;
@@ -10,18 +11,29 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
-use crate::place::Place;
+use crate::place::{Place, Store};
 use crate::progress::Bars;
+
+/// The lock of what is put before it gets the original's.
+const FIRST_LOCK_MS: u64 = 86_400_000;
 
 pub(crate) fn run(context: &Context, args: &Mirror) -> Result<Exit, Failure> {
     let original = context.store()?;
     let copy = Place::parse(&args.dest)?.create(&context.env)?;
+    let latest_ms = prepare_locks(context, args, &*copy)?;
     let cancel = interrupt::on_signals()?;
     let bars = Bars::new(context);
-    let mirrored = mirror(&*original, &*copy, &cancel, &bars)?;
+    let mirrored = mirror(&*original, &*copy, latest_ms, &cancel, &bars)?;
     drop(bars);
     for lost in &mirrored.lost {
         output::warn(context, &describe(lost));
+    }
+    if let Some((key, error)) = &mirrored.locks.short {
+        let failure = Failure::of(Exit::ShortLock, error).hint(
+            "the copy is whole, and not locked for as long as the original; mirror again with credentials that may lock",
+        );
+        output::warn(context, &format!("{key} of the copy:"));
+        output::warn_failure(context, &failure);
     }
     report(context, args, &mirrored);
     Ok(exit(&mirrored))
@@ -39,10 +51,40 @@ fn describe(lost: &Lost) -> String {
     )
 }
 
+/// Has the copy lock what it takes, and says how late locks may end. Compliance locks have
+/// to be confirmed with the longest span that the copy may get.
+fn prepare_locks(context: &Context, args: &Mirror, copy: &Store) -> Result<u64, Failure> {
+    let confirmed = args
+        .locking
+        .confirm_compliance
+        .map(crate::when::KeptFor::ms);
+    let Some(mode) = args.locking.mode() else {
+        return Ok(u64::MAX);
+    };
+    if mode == LockMode::Compliance && confirmed.is_none() {
+        return Err(
+            Failure::usage("compliance locks hold against everybody, until they end")
+                .hint("name the longest that the copy may get: --confirm-compliance 400d"),
+        );
+    }
+    copy.lock_new(mode, FIRST_LOCK_MS);
+    if !copy.capabilities().locks {
+        return Err(
+            Failure::new(Exit::Policy, format!("{} locks nothing", args.dest))
+                .hint("use a bucket with Object Lock, or leave out --lock"),
+        );
+    }
+    let now_ms = context.env.clock.now_unix_ms();
+    // What has a lock without an end can't have one in S3.
+    Ok(confirmed.map_or(u64::MAX - 1, |span_ms| now_ms.saturating_add(span_ms)))
+}
+
 /// What is altered weighs more than what is gone.
 fn exit(mirrored: &Mirrored) -> Exit {
     let is_gone = |lost: &Lost| matches!(&lost.cause, LostCause::Store(error) if StoreError::is_not_found(error));
-    if mirrored.lost.is_empty() {
+    if mirrored.lost.is_empty() && mirrored.locks.short.is_some() {
+        Exit::ShortLock
+    } else if mirrored.lost.is_empty() {
         Exit::Done
     } else if mirrored.lost.iter().all(is_gone) {
         Exit::Missing
@@ -62,6 +104,7 @@ fn report(context: &Context, args: &Mirror, mirrored: &Mirrored) {
                 "packs": mirrored.packs,
                 "bytes": mirrored.bytes,
                 "lost": mirrored.lost.len(),
+                "locks": mirrored.locks.longer,
             }),
         );
     } else if !context.common.quiet {

@@ -336,7 +336,7 @@ fn a_copy_has_bundles_of_its_own() {
     let (fixture, _) = long(706, 800);
     fixture.store.replace(&ObjectKey::Bundle(2), b"junk");
     let copy = MemoryStore::new();
-    mirror(&fixture.store, &copy, &Cancel::new(), &Silent).expect("it is copied");
+    mirror(&fixture.store, &copy, u64::MAX, &Cancel::new(), &Silent).expect("it is copied");
     assert_eq!(bundles(&copy), [1, 2, 3]);
     for number in [1, 2, 3] {
         let key = ObjectKey::Bundle(number);

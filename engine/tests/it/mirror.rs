@@ -11,7 +11,7 @@ use indelible_format::attest::Level;
 use crate::support::{Fixture, listed, noise, object, packs, restore, take_stream, verify_with};
 
 fn mirrored<S: ReadStore, D: AppendStore>(from: &S, to: &D) -> Result<Mirrored, MirrorError> {
-    mirror(from, to, &Cancel::new(), &Silent)
+    mirror(from, to, u64::MAX, &Cancel::new(), &Silent)
 }
 
 fn open<'s>(fixture: &Fixture, store: &'s MemoryStore) -> Repository<'s, MemoryStore> {

@@ -1,5 +1,7 @@
 //! What is promised is locked, as long and no longer, whoever fails or lies.
 
+mod mirrored;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

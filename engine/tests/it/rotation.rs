@@ -351,7 +351,7 @@ fn servers_and_copies_know_epochs() {
     assert!(refused.is_err(), "the server refuses what would be void");
     let copy = MemoryStore::new();
     let cancel = indelible_engine::cancel::Cancel::new();
-    mirror(&fixture.store, &copy, &cancel, &Silent).expect("it is copied");
+    mirror(&fixture.store, &copy, u64::MAX, &cancel, &Silent).expect("it is copied");
     assert_eq!(packs(&copy).len(), packs(&fixture.store).len());
     let repository = Repository::open(&copy, None, &fixture.recovery, fixture.env.clone());
     let repository = repository.expect("it opens");

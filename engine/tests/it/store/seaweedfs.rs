@@ -60,8 +60,16 @@ fn program() -> Option<PathBuf> {
 /// A running server.
 struct Weed {
     process: Child,
-    port: u16,
+    ports: Ports,
     root: tempfile::TempDir,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    s3: u16,
+    /// For who runs the server: it knows no locks.
+    filer: u16,
 }
 
 impl Drop for Weed {
@@ -95,10 +103,10 @@ impl Weed {
         let config = format!("{{\"identities\":[{}]}}", identities.join(","));
         fs::write(root.path().join("s3.json"), config).expect("it is writable");
         fs::create_dir(root.path().join("data")).expect("it is writable");
-        let (process, port) = launch(&program, root.path());
+        let (process, ports) = launch(&program, root.path());
         let weed = Self {
             process,
-            port,
+            ports,
             root,
         };
         let lock = [("x-amz-bucket-object-lock-enabled", "true")];
@@ -122,11 +130,11 @@ impl Weed {
     fn kill_and_restart(&mut self) {
         self.stop();
         let program = program().expect("it was there before");
-        (self.process, self.port) = launch(&program, self.root.path());
+        (self.process, self.ports) = launch(&program, self.root.path());
     }
 
     fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.ports.s3)
     }
 
     fn store(&self, bucket: &str, who: (&str, &str), lock: Option<ObjectLock>) -> S3Store {
@@ -228,9 +236,27 @@ impl Weed {
     }
 }
 
+impl Weed {
+    /// Deletes an object with all its versions as who runs the server can, past every
+    /// lock. Gives the status.
+    fn destroy(&self, object: &str) -> u16 {
+        let address = format!(
+            "http://127.0.0.1:{}/buckets/{LOCKING}/{object}.versions?recursive=true",
+            self.ports.filer
+        );
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .build()
+            .into();
+        let answer = agent.delete(&address).call();
+        answer.expect("the server answers").status().as_u16()
+    }
+}
+
 /// Starts the program on free ports, and waits until it serves. A port may be
 /// taken by somebody else just then, so it is tried again.
-fn launch(program: &Path, root: &Path) -> (Child, u16) {
+fn launch(program: &Path, root: &Path) -> (Child, Ports) {
     for _ in 0..3 {
         let held = [(); 10].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
         let ports = held.map(|it| it.local_addr().expect("it is bound").port());
@@ -257,7 +283,11 @@ fn launch(program: &Path, root: &Path) -> (Child, u16) {
         }
         let mut process = command.spawn().expect("the program starts");
         if is_ready(&mut process, ports[8]) {
-            return (process, ports[8]);
+            let ports = Ports {
+                s3: ports[8],
+                filer: ports[4],
+            };
+            return (process, ports);
         }
         let _ = process.kill();
         process.wait().expect("it is ours");

@@ -7,6 +7,7 @@ use indelible_engine::progress::Silent;
 use indelible_engine::repository::Repository;
 use indelible_engine::store::s3::S3Store;
 use indelible_engine::store::{AppendStore, ObjectKey, ReadStore};
+use indelible_engine::verify::ProblemKind;
 use indelible_format::attest::Level;
 use indelible_format::name::Pattern;
 use indelible_format::policy::{LockMode, Promise};
@@ -16,7 +17,8 @@ use zeroize::Zeroizing;
 
 use super::{ADMIN, LOCKING, WRITER, Weed};
 use crate::support::{
-    CHUNKER, key_file, key_request, new_repository, restore_stream, rows, take_stream, verify_with,
+    CHUNKER, key_file, key_request, new_repository, noise, restore_stream, rows, take_stream,
+    verify_with,
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -94,6 +96,58 @@ fn a_thief_takes_nothing_from_a_bucket() {
     let harmed = report.snapshots.iter().any(|it| !it.problems.is_empty());
     assert!(!harmed, "{:?}", report.problems);
     assert!(repository.extend_locks(&Silent).short.is_empty());
+}
+
+/// Who runs the server's machines deletes what is locked, past the protocol. It can't be
+/// prevented, and a verification names the snapshots that it harms, and no others.
+///
+/// Method: two snapshots of different content under a compliance promise; delete the packs
+/// of the second by the port of the server's own files.
+#[test]
+fn who_runs_the_server_is_found_out() {
+    let Some(weed) = Weed::start() else { return };
+    let env = Env::system();
+    let store = weed.store_at(LOCKING, "drill", ADMIN, None);
+    store.lock_new(LockMode::Compliance, DAY_MS);
+    new_repository(&env, CHUNKER)
+        .create(&store)
+        .expect("the bucket is fit");
+    let recovery = "correct horse battery staple".to_owned();
+    let recovery = Credential::Passphrase(Zeroizing::new(recovery));
+    let open = || Repository::open(&store, None, &recovery, env.clone()).expect("it opens");
+    let promise = Promise {
+        pattern: Pattern::all(),
+        retain_ms: 35 * DAY_MS,
+    };
+    let stated = open().promise(Some(LockMode::Compliance), &[promise]);
+    assert!(stated.expect("it is stated").short.is_none());
+    let dump = rows(0..300);
+    let first = take_stream(&mut open(), "shop", &dump).expect("it is committed");
+    let before = objects(&store);
+    let second = take_stream(&mut open(), "other", &noise(1, 100_000));
+    let second = second.expect("it is committed");
+    let after = objects(&store);
+    let packs = after.iter().filter(|key| matches!(key, ObjectKey::Pack(_)));
+    let packs: Vec<&ObjectKey> = packs.filter(|key| !before.contains(key)).collect();
+    assert!(!packs.is_empty());
+    for pack in &packs {
+        assert!((200..300).contains(&weed.destroy(&format!("drill/{}", pack.path()))));
+    }
+    // A client of its own, as whoever verifies has.
+    let store = weed.store_at(LOCKING, "drill", ADMIN, None);
+    let repository = Repository::open(&store, None, &recovery, env.clone()).expect("it opens");
+    let report = verify_with(&repository, Level::Data);
+    let missing = report
+        .problems
+        .iter()
+        .filter(|it| it.kind == ProblemKind::PackMissing);
+    assert_eq!(missing.count(), packs.len(), "{:?}", report.problems);
+    let harmed = report.snapshots.iter().filter(|it| !it.problems.is_empty());
+    let harmed: Vec<u64> = harmed.map(|it| it.number).collect();
+    assert_eq!(harmed, [second.number]);
+    let restored = restore_stream(&repository, first.number);
+    assert_eq!(restored.as_deref(), Ok(&dump[..]));
+    restore_stream(&repository, second.number).expect_err("it is gone");
 }
 
 /// All objects that a repository needs.
