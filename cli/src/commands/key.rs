@@ -341,7 +341,7 @@ fn print_check(
     }
     if let Some(epoch) = behind {
         output::line(&format!(
-            "it has no part of epoch {epoch}: it can't read what is written in it, and writes as before"
+            "it has no part of epoch {epoch}, and can't read what is written in it"
         ));
     }
     match forbidden {

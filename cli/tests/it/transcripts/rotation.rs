@@ -49,7 +49,7 @@ fn a_stolen_key_reads_nothing_new() {
     assert_ne!(new.code(), Some(0), "{new:?}");
     new.prints_nothing();
     let listed = world.indelible(["list"]).key(&stolen).run();
-    listed.says("no part");
+    listed.exits(20).prints("of which the key has no part");
     let verified = world
         .indelible(["verify", "--level", "data"])
         .key(&kept)
