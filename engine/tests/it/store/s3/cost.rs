@@ -170,9 +170,9 @@ fn copies_of_the_log_change_nothing() {
 /// A long log that is opened by its bundles is kept, and read from the copies then, bundles
 /// or none; bundles that are wrong keep nothing wrong.
 ///
-/// Method: 520 entries; a client with a state opens them three times: by their bundles, of
-/// which one holds another object; the second time it knows the log and fetches what it
-/// has no copy of; then it only lists.
+/// Method: 520 entries; a client with a state opens them four times: by their bundles, of
+/// which one may hold another object; then it knows the log and fetches what it has no
+/// copy of; in the end it only lists.
 #[test]
 fn a_long_log_is_kept() {
     for is_wrong in [false, true] {
@@ -198,10 +198,12 @@ fn a_long_log_is_kept() {
             assert_eq!(opened.expect("it opens").history().entries.len(), 520);
             counts.push(stage.server.requests().len() - before);
         }
-        let wrong = if is_wrong { 2 * 256 } else { 0 };
-        assert!(counts[0] <= 2 + 2 * (1 + 2 + 8) + wrong + 2, "{counts:?}");
-        assert!(counts[1] <= counts[0], "{counts:?}");
-        assert!(counts[2] <= 2 && counts[3] <= 2, "{counts:?}");
+        // Without the wrong bundle all else is read once more, at first.
+        let again = if is_wrong { 2 * (1 + 256 + 8) } else { 0 };
+        assert!(counts[0] <= 2 + 2 * (1 + 2 + 8) + again, "{counts:?}");
+        assert!(counts[1] <= 2 + 2 * (2 + 2 + 8) + 4, "{counts:?}");
+        assert!(counts[2] < counts[1] || counts[2] == 2, "{counts:?}");
+        assert!(counts[3] <= 2, "{counts:?}");
     }
 }
 
