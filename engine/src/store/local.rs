@@ -22,7 +22,7 @@
 //!
 //! This module never replaces or truncates a file, follows no symbolic link
 //! below its root, maps no file into memory, and unlinks nothing but its own
-//! staged files and what [`ExpireStore::remove`] names. Staged files that an
+//! staged files and what [`remove`](super::ExpireStore::remove) names. Staged files that an
 //! interrupted run left are not its own.
 
 mod expire;

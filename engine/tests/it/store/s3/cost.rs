@@ -191,10 +191,14 @@ fn a_long_log_is_kept() {
         let mut counts = Vec::new();
         for _ in 0..4 {
             let before = stage.server.requests().len();
-            let state = State::open(directory.path()).expect("it is writable");
+            let memory = State::open(directory.path()).expect("it is writable");
             let store = open(&stage.server, &stage.clock, None, PATIENCE);
-            let opened =
-                Repository::open(&store, Some(&state), &fixture.recovery, fixture.env.clone());
+            let opened = Repository::open(
+                &store,
+                Some(&memory),
+                &fixture.recovery,
+                fixture.env.clone(),
+            );
             assert_eq!(opened.expect("it opens").history().entries.len(), 520);
             counts.push(stage.server.requests().len() - before);
         }
