@@ -382,7 +382,9 @@ impl<S: AppendStore + ?Sized> Repository<'_, S> {
             }
         }
         // The next to open a long log has less to read. Nothing depends on it.
-        log::make_behind(self.store, &self.seen.history, appended.number);
+        let known = Signed::of(&self.seen.history);
+        let store = Kept::over(self.store, self.seen.state.as_ref(), &known);
+        log::make_behind(&store, &self.seen.history, appended.number);
         Ok(appended.number)
     }
 
