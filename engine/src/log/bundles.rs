@@ -31,6 +31,9 @@ use crate::store::{AppendStore, Area, ObjectKey, ReadStore, StoreError};
 const TRIES: usize = 4;
 /// So many bundles are made by one who appends.
 const MADE_MAX: usize = 8;
+/// Objects that are longer together are not made a bundle of, bytes: most of them are
+/// junk, and copying it would be its maker's work.
+const MADE_BYTES_MAX: usize = 8 << 20;
 
 /// Reads a log, with the bundles that can be believed.
 pub(super) fn read<S: ReadStore + ?Sized>(objects: &Objects<'_, S>) -> Result<History, LogError> {
@@ -153,9 +156,15 @@ fn make<S: AppendStore + ?Sized>(
     number: u64,
 ) -> Result<(), StoreError> {
     let first = LogBundle::first(number);
-    let objects: Vec<Option<Vec<u8>>> = (first..first + LOG_BUNDLE_OBJECTS as u64)
-        .map(|at| read_object(store, at))
-        .collect::<Result<_, _>>()?;
+    let (mut objects, mut size_bytes) = (Vec::new(), 0);
+    for at in first..first + LOG_BUNDLE_OBJECTS as u64 {
+        let object = read_object(store, at)?;
+        size_bytes += object.as_ref().map_or(0, Vec::len);
+        if size_bytes > MADE_BYTES_MAX {
+            return Ok(());
+        }
+        objects.push(object);
+    }
     let bundle = LogBundle {
         repository: history.authority.repository(),
         number,
