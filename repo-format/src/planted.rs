@@ -113,7 +113,7 @@ pub fn planted(bug: Bug) -> bool {
         if name.is_empty() {
             return None;
         }
-        let known = ALL.into_iter().find(|bug| format!("{bug:?}") == name);
+        let known = ALL.iter().copied().find(|bug| format!("{bug:?}") == name);
         assert!(known.is_some(), "there is no bug {name:?}");
         known
     });
@@ -121,7 +121,7 @@ pub fn planted(bug: Bug) -> bool {
 }
 
 #[cfg(feature = "planted-bugs")]
-const ALL: [Bug; 37] = [
+const ALL: &[Bug] = &[
     Bug::FileUnsynced,
     Bug::DirectoryUnsynced,
     Bug::AnchorUnsynced,
