@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
 use crate::at_once;
-use crate::store::{AppendStore, ErrorClass, ObjectKey, ReadStore, StoreError};
+use crate::store::{AppendStore, ObjectKey, ReadStore, StoreError};
 
 /// What became of the locks.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ pub(super) fn carry<S: ReadStore + ?Sized, D: AppendStore + ?Sized>(
             Ok(is_longer) => carried.longer += u64::from(is_longer),
             Err(ShortLock::Store(error)) if error.is_not_found() => {}
             Err(error) => {
-                let ends = matches!(&error, ShortLock::Store(error) if is_of_all(error));
+                let ends = matches!(&error, ShortLock::Store(error) if error.is_of_all());
                 carried.short.get_or_insert((*key, error));
                 if ends {
                     return ControlFlow::Break(());
@@ -80,12 +80,4 @@ fn carry_one<S: ReadStore + ?Sized, D: AppendStore + ?Sized>(
         Err(StoreError::WouldShorten { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether a store that answers so for one lock does so for all.
-fn is_of_all(error: &StoreError) -> bool {
-    matches!(
-        error.class(),
-        ErrorClass::Unreachable | ErrorClass::PermissionDenied | ErrorClass::Unsupported
-    )
 }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Term;
 use crate::at_once;
 use crate::state::RepositoryState;
-use crate::store::{AppendStore, ErrorClass, ObjectKey, StoreError};
+use crate::store::{AppendStore, ObjectKey, StoreError};
 
 /// A lock could not be made as long as was promised.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,7 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
                 // Nothing is there to be locked, which whoever needs it tells.
                 Err(error) if error.is_not_found() => {}
                 Err(source) => {
-                    let is_of_all = is_of_all(&source);
+                    let is_of_all = source.is_of_all();
                     done.1.get_or_insert(LockError { key: *key, source });
                     if is_of_all {
                         return ControlFlow::Break(());
@@ -130,12 +130,4 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
             state.keep_locks(&self.store.location(), &self.known);
         }
     }
-}
-
-/// Whether a store that answers so for one lock does so for all.
-fn is_of_all(error: &StoreError) -> bool {
-    matches!(
-        error.class(),
-        ErrorClass::Unreachable | ErrorClass::PermissionDenied | ErrorClass::Unsupported
-    )
 }

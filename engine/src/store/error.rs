@@ -346,6 +346,15 @@ impl StoreError {
         self.class() == ErrorClass::NotFound
     }
 
+    /// Whether a store that answers so for one object does so for all: asking on is in
+    /// vain.
+    pub(crate) fn is_of_all(&self) -> bool {
+        matches!(
+            self.class(),
+            ErrorClass::Unreachable | ErrorClass::PermissionDenied | ErrorClass::Unsupported
+        )
+    }
+
     /// Whether the same call may succeed later with nothing changed.
     pub fn is_transient(&self) -> bool {
         self.class() == ErrorClass::Unreachable

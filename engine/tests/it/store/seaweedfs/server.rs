@@ -202,11 +202,7 @@ impl Weed {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .build()
-            .into();
+        let agent = agent();
         let answer = if matches!(method, Method::Put) {
             agent.run(request.body(body).expect("a request"))
         } else {
@@ -224,14 +220,17 @@ impl Weed {
             "http://127.0.0.1:{}/buckets/{LOCKING}/{object}.versions?recursive=true",
             self.ports.filer
         );
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .build()
-            .into();
+        let agent = agent();
         let answer = agent.delete(&address).call();
         answer.expect("the server answers").status().as_u16()
     }
+}
+
+/// A client that gives every status as an answer.
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder();
+    let config = config.http_status_as_error(false).proxy(None);
+    config.build().into()
 }
 
 /// Starts the program on free ports, and waits until it serves. A port may be
