@@ -10,6 +10,17 @@ use std::thread;
 /// Calls that are under way at once.
 const THREADS: usize = 8;
 
+/// What each item gives, in the order of the items.
+pub(crate) fn map<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let mut given: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    visit(items.iter().zip(&mut given), |(item, slot)| {
+        *slot = Some(each(item));
+        ControlFlow::Continue(())
+    });
+    let given = given.into_iter();
+    given.map(|it| it.expect("each was visited")).collect()
+}
+
 /// Visits each item once, on several threads, until one says that the rest is in vain.
 pub(crate) fn visit<I: ExactSizeIterator + Send>(
     items: I,

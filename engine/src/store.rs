@@ -63,6 +63,8 @@ pub(crate) use front::hand_on;
 use indelible_format::planted::{Bug, planted};
 use indelible_format::policy::LockMode;
 
+use crate::at_once;
+
 /// Reads objects.
 ///
 /// A store may keep several versions of one object, if someone who is not us
@@ -182,6 +184,21 @@ pub trait ReadStore: Send + Sync {
         let versions = self.versions(key)?;
         let oldest = versions.first().ok_or(StoreError::NotFound { key: *key })?;
         self.read_version(key, &oldest.id, len_bytes_max)
+    }
+
+    /// [`ReadStore::read_oldest`] of each, in their order; several at once where the
+    /// store is distant. The caller bounds how many.
+    fn read_oldest_each(
+        &self,
+        keys: &[ObjectKey],
+        len_bytes_max: u64,
+    ) -> Vec<Result<Vec<u8>, StoreError>> {
+        let read = |key: &ObjectKey| self.read_oldest(key, len_bytes_max);
+        if self.capabilities().distant {
+            at_once::map(keys, read)
+        } else {
+            keys.iter().map(read).collect()
+        }
     }
 }
 

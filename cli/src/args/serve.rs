@@ -34,7 +34,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_bytes: Option<ByteSize>,
     /// For how long from now on this account may lock what is stored, where the directory
-    /// can lock.
+    /// can lock. Allow 30 days more than is promised, so that few locks have to be made
+    /// longer each night; what is promised is enough.
     #[arg(long, value_name = "SPAN", default_value = "400d")]
     pub(crate) max_lock: KeptFor,
     /// On whose account it is counted.

@@ -24,7 +24,7 @@ use indelible_format::merkle::{Frontier, leaf_hash};
 use indelible_format::planted::{Bug, planted};
 
 use super::LogError;
-use super::objects::{Claims, Objects, list, read_object};
+use super::objects::{AHEAD_OBJECTS, Claims, Objects, list, read_objects};
 use crate::store::{AppendStore, Area, ObjectKey, ReadStore, StoreError};
 
 /// How often a log is judged with fewer bundles before it is read without any.
@@ -79,10 +79,13 @@ fn contradicted<S: ReadStore + ?Sized>(
         return Ok(wrong);
     }
     let vouched = (objects.remembered.len() as u64).max(signed_over(history));
-    for (n, leaf) in &claims[claims.partition_point(|(n, _)| *n < vouched)..] {
-        let object = read_object(objects.store, *n)?;
-        if object.map(|bytes| leaf_hash(&bytes)) != Some(*leaf) {
-            return Ok([LogBundle::of(*n)].into());
+    let unvouched = &claims[claims.partition_point(|(n, _)| *n < vouched)..];
+    for claims in unvouched.chunks(AHEAD_OBJECTS) {
+        let numbers: Vec<u64> = claims.iter().map(|(n, _)| *n).collect();
+        for ((n, leaf), object) in claims.iter().zip(read_objects(objects.store, &numbers)) {
+            if object?.map(|bytes| leaf_hash(&bytes)) != Some(*leaf) {
+                return Ok([LogBundle::of(*n)].into());
+            }
         }
     }
     Ok(wrong)
@@ -157,13 +160,16 @@ fn make<S: AppendStore + ?Sized>(
 ) -> Result<(), StoreError> {
     let first = LogBundle::first(number);
     let (mut objects, mut size_bytes) = (Vec::new(), 0);
-    for at in first..first + LOG_BUNDLE_OBJECTS as u64 {
-        let object = read_object(store, at)?;
-        size_bytes += object.as_ref().map_or(0, Vec::len);
+    let numbers: Vec<u64> = (first..first + LOG_BUNDLE_OBJECTS as u64).collect();
+    for numbers in numbers.chunks(AHEAD_OBJECTS) {
+        for object in read_objects(store, numbers) {
+            let object = object?;
+            size_bytes += object.as_ref().map_or(0, Vec::len);
+            objects.push(object);
+        }
         if size_bytes > MADE_BYTES_MAX {
             return Ok(());
         }
-        objects.push(object);
     }
     let bundle = LogBundle {
         repository: history.authority.repository(),

@@ -84,6 +84,10 @@ impl<'k, S: ReadStore + ?Sized> Kept<'k, S> {
         Ok(bytes)
     }
 
+    fn copy_of(&self, number: u64) -> Option<Vec<u8>> {
+        self.copies(|copies| copies.get(number)).flatten()
+    }
+
     fn copies<R>(&self, with: impl FnOnce(&mut Copies<'k>) -> R) -> Option<R> {
         let copies = self.copies.as_ref()?;
         Some(with(
@@ -150,12 +154,43 @@ impl<S: ReadStore + ?Sized> ReadStore for Kept<'_, S> {
             ObjectKey::Bundle(number) => return self.read_bundle(number, len_bytes_max),
             _ => return self.store.read_oldest(key, len_bytes_max),
         };
-        if let Some(copy) = self.copies(|copies| copies.get(number)).flatten() {
+        if let Some(copy) = self.copy_of(number) {
             return Ok(copy);
         }
         let bytes = self.store.read_oldest(key, len_bytes_max)?;
         self.copies(|copies| copies.add(number, &bytes));
         Ok(bytes)
+    }
+
+    /// Copies are looked for, and kept, in the order of the objects, whatever order the
+    /// store answers in.
+    fn read_oldest_each(
+        &self,
+        keys: &[ObjectKey],
+        len_bytes_max: u64,
+    ) -> Vec<Result<Vec<u8>, StoreError>> {
+        let copy = |key: &ObjectKey| match *key {
+            ObjectKey::Log(number) => self.copy_of(number),
+            _ => None,
+        };
+        let copies: Vec<Option<Vec<u8>>> = keys.iter().map(copy).collect();
+        let missing = keys.iter().zip(&copies).filter(|(_, copy)| copy.is_none());
+        let missing: Vec<ObjectKey> = missing.map(|(key, _)| *key).collect();
+        let mut read = self
+            .store
+            .read_oldest_each(&missing, len_bytes_max)
+            .into_iter();
+        let mut give = |(key, copy): (&ObjectKey, Option<Vec<u8>>)| {
+            if let Some(copy) = copy {
+                return Ok(copy);
+            }
+            let bytes = read.next().expect("each was asked for")?;
+            if let ObjectKey::Log(number) = *key {
+                self.copies(|copies| copies.add(number, &bytes));
+            }
+            Ok(bytes)
+        };
+        keys.iter().zip(copies).map(&mut give).collect()
     }
 }
 

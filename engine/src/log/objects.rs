@@ -20,6 +20,9 @@ use crate::store::{Area, Listed, ObjectKey, ReadStore, StoreError};
 const WINDOW_OBJECTS: usize = 256;
 /// Their bytes, but for the last one's.
 const WINDOW_BYTES: usize = 4 << 20;
+/// Objects that are asked for together where the store is distant. A window may be longer
+/// by so many.
+pub(super) const AHEAD_OBJECTS: usize = 32;
 /// From so many unknown signatures on, all cores examine what is held.
 const PARALLEL_MIN: usize = 16;
 
@@ -173,30 +176,62 @@ fn read_window<S: ReadStore + ?Sized>(
     rest: &mut &[u64],
     mut end: u64,
 ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    let ahead = if store.capabilities().distant {
+        AHEAD_OBJECTS
+    } else {
+        1
+    };
     let (mut window, mut size_bytes) = (Vec::new(), 0);
-    while let [number, others @ ..] = *rest
-        && number - end < LOG_GAP_END
-        && window.len() < WINDOW_OBJECTS
-        && size_bytes < WINDOW_BYTES
-    {
-        *rest = others;
-        if let Some(bytes) = read_object(store, *number)? {
-            end = number + 1;
-            size_bytes += bytes.len();
-            window.push((*number, bytes));
+    while window.len() < WINDOW_OBJECTS && size_bytes < WINDOW_BYTES {
+        let batch = reached(&rest[..ahead.min(rest.len())], end);
+        if batch.is_empty() {
+            break;
+        }
+        for (&number, object) in batch.iter().zip(read_objects(store, batch)) {
+            if number - end >= LOG_GAP_END {
+                // Those before it are gone, so it is beyond the end.
+                return Ok(window);
+            }
+            *rest = &rest[1..];
+            if let Some(bytes) = object? {
+                end = number + 1;
+                size_bytes += bytes.len();
+                window.push((number, bytes));
+            }
         }
     }
     Ok(window)
 }
 
+/// The first numbers that a log reaches which ends at `end`, if all of them are there.
+fn reached(numbers: &[u64], mut end: u64) -> &[u64] {
+    let follows = |number: &&u64| {
+        let gap = **number - end;
+        end = **number + 1;
+        gap < LOG_GAP_END
+    };
+    &numbers[..numbers.iter().take_while(follows).count()]
+}
+
 /// An object of the log, or `None` where there is none to read: one that was
 /// listed a moment ago and is gone, or no file at all. That is a hole, which is
 /// reported as such if anything valid lies beyond it.
-pub(super) fn read_object<S: ReadStore + ?Sized>(
-    store: &S,
-    number: u64,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    match store.read_oldest(&ObjectKey::Log(number), LEAF_BYTES_MAX as u64) {
+type Object = Result<Option<Vec<u8>>, StoreError>;
+
+/// One object of the log.
+pub(super) fn read_object<S: ReadStore + ?Sized>(store: &S, number: u64) -> Object {
+    object_of(store.read_oldest(&ObjectKey::Log(number), LEAF_BYTES_MAX as u64))
+}
+
+/// At most [`AHEAD_OBJECTS`] of them, in their order.
+pub(super) fn read_objects<S: ReadStore + ?Sized>(store: &S, numbers: &[u64]) -> Vec<Object> {
+    let keys: Vec<ObjectKey> = numbers.iter().copied().map(ObjectKey::Log).collect();
+    let read = store.read_oldest_each(&keys, LEAF_BYTES_MAX as u64);
+    read.into_iter().map(object_of).collect()
+}
+
+fn object_of(read: Result<Vec<u8>, StoreError>) -> Object {
+    match read {
         Ok(bytes) => Ok(Some(bytes)),
         Err(StoreError::NotFound { .. } | StoreError::NotRegular { .. }) => Ok(None),
         Err(error) => Err(error),

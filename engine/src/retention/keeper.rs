@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Term;
 use crate::at_once;
 use crate::state::RepositoryState;
-use crate::store::{AppendStore, ObjectKey, StoreError};
+use crate::store::{AppendStore, ErrorClass, ObjectKey, StoreError};
 
 /// A lock could not be made as long as was promised.
 #[derive(Debug, thiserror::Error)]
@@ -112,13 +112,20 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
         {
             return Ok((end_ms, false));
         }
-        let end_ms = term.lock_end_ms(key);
-        match self.store.extend_lock(key, &version, end_ms) {
+        let extend_to = |end_ms| match self.store.extend_lock(key, &version, end_ms) {
             Ok(()) => Ok((end_ms, true)),
             Err(StoreError::WouldShorten {
                 locked_until_ms, ..
             }) => Ok((locked_until_ms, false)),
             Err(error) => Err(error),
+        };
+        let end_ms = term.lock_end_ms(key);
+        match extend_to(end_ms) {
+            // Some stores bound how long locks may be: what was promised may be allowed.
+            Err(error) if end_ms > term.until_ms && may_be_too_long(&error) => {
+                extend_to(term.until_ms)
+            }
+            extended => extended,
         }
     }
 
@@ -130,4 +137,12 @@ impl<'k, S: AppendStore + ?Sized> Keeper<'k, S> {
             state.keep_locks(&self.store.location(), &self.known);
         }
     }
+}
+
+/// Whether a store may have answered so because the lock would have been too long for it.
+fn may_be_too_long(error: &StoreError) -> bool {
+    matches!(
+        error.class(),
+        ErrorClass::Refused | ErrorClass::PermissionDenied
+    )
 }

@@ -24,6 +24,10 @@ use crate::store::{
     VersionId, hand_on,
 };
 
+/// How much longer a lock may be than is allowed: clocks differ, and who locks for as long
+/// as is promised counts from a moment ahead.
+const AHEAD_MS: u64 = 3_600_000;
+
 /// Why a guard refuses an object.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -94,7 +98,7 @@ pub struct ServeTerms {
 /// For how long a client may lock what is there, so that a stolen key fills no disk for
 /// ever.
 pub struct LockLimit {
-    /// From now on, in milliseconds.
+    /// From now on, in milliseconds. What is up to an hour longer is allowed.
     pub span_ms: u64,
     /// Tells when now is.
     pub clock: Arc<dyn Clock>,
@@ -306,7 +310,8 @@ impl AppendStore for Guard<'_> {
                 location: self.location(),
             });
         };
-        let latest_ms = limit.clock.now_unix_ms().saturating_add(limit.span_ms);
+        let now_ms = limit.clock.now_unix_ms();
+        let latest_ms = now_ms.saturating_add(limit.span_ms.saturating_add(AHEAD_MS));
         if until_ms > latest_ms {
             let days = limit.span_ms / DAY_MS;
             return Err(refused(key, Refusal::LockTooLong { days }));

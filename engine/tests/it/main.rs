@@ -7,6 +7,7 @@ mod chunker;
 mod commands;
 mod cost;
 mod deltas;
+mod drill;
 mod golden;
 mod index;
 mod journal;

@@ -1,5 +1,6 @@
 //! What is promised is locked, as long and no longer, whoever fails or lies.
 
+mod bounded;
 mod mirrored;
 
 use std::collections::BTreeMap;

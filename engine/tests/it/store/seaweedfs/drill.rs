@@ -1,8 +1,10 @@
 //! A whole repository in a real bucket with Object Lock, and a thief of a host's
 //! credentials in it.
 
+use indelible_engine::cancel::Cancel;
 use indelible_engine::env::Env;
 use indelible_engine::keys::Credential;
+use indelible_engine::mirror::mirror;
 use indelible_engine::progress::Silent;
 use indelible_engine::repository::Repository;
 use indelible_engine::store::s3::S3Store;
@@ -11,91 +13,146 @@ use indelible_engine::verify::ProblemKind;
 use indelible_format::attest::Level;
 use indelible_format::name::Pattern;
 use indelible_format::policy::{LockMode, Promise};
-use indelible_format::rights::Rights;
 use rusty_s3::Method;
 use zeroize::Zeroizing;
 
 use super::{ADMIN, LOCKING, WRITER, Weed};
+use crate::drill::{Site, Who, objects, run};
 use crate::support::{
-    CHUNKER, key_file, key_request, new_repository, noise, restore_stream, rows, take_stream,
-    verify_with,
+    CHUNKER, new_repository, noise, restore_stream, rows, take_stream, verify_with,
 };
 
 const DAY_MS: u64 = 86_400_000;
 
-/// A thief with a host's key and credentials, and an administrator of the bucket by S3's
-/// protocol, take nothing away: every snapshot from before restores, the next backup commits, and `verify` tells what
-/// the thief left.
+/// A bucket with Object Lock.
+struct Bucket<'w>(&'w Weed);
+
+impl Site for Bucket<'_> {
+    type Store = S3Store;
+
+    const HAS_QUOTA: bool = false;
+    const JUDGES: bool = false;
+
+    fn store(&self, who: Who) -> S3Store {
+        let credentials = if who == Who::Admin { ADMIN } else { WRITER };
+        self.0.store_at(LOCKING, "drill", credentials, None)
+    }
+
+    fn put(&self, key: &ObjectKey, bytes: &[u8]) {
+        let path = format!("drill/{}", key.path());
+        let status = self
+            .0
+            .as_whom(WRITER, Method::Put, LOCKING, &path, &[], &[], bytes);
+        assert_eq!(status, 200, "{path}");
+    }
+
+    fn attack(&self, keys: &[ObjectKey]) {
+        for who in [WRITER, ADMIN] {
+            attack(self.0, &self.store(Who::Admin), who, keys);
+        }
+    }
+}
+
+/// A repository under a promise of 35 days, in compliance mode.
+struct Vault {
+    recovery: Credential,
+}
+
+impl Vault {
+    fn new(store: &S3Store) -> Self {
+        store.lock_new(LockMode::Compliance, DAY_MS);
+        let new = new_repository(&Env::system(), CHUNKER);
+        new.create(store).expect("the bucket is fit");
+        let recovery = "correct horse battery staple".to_owned();
+        let recovery = Credential::Passphrase(Zeroizing::new(recovery));
+        let vault = Self { recovery };
+        let promise = Promise {
+            pattern: Pattern::all(),
+            retain_ms: 35 * DAY_MS,
+        };
+        let stated = vault
+            .open(store)
+            .promise(Some(LockMode::Compliance), &[promise]);
+        assert!(stated.expect("it is stated").short.is_none());
+        vault
+    }
+
+    fn open<'s>(&self, store: &'s S3Store) -> Repository<'s, S3Store> {
+        Repository::open(store, None, &self.recovery, Env::system()).expect("it opens")
+    }
+}
+
+/// A thief of a host's credentials, and an administrator of the bucket by S3's protocol,
+/// take nothing away from what is locked.
 ///
-/// Method: two snapshots under a promise of 35 days; with either's credentials delete
-/// every version of every object, hide it, and write over it; put junk at the log's head.
-/// Then restore, take another snapshot, and verify.
+/// Method: the drill, under a promise of 35 days; with either's credentials delete every
+/// version of every object, unlock it, hide it, and write over it.
 #[test]
 fn a_thief_takes_nothing_from_a_bucket() {
     let Some(weed) = Weed::start() else { return };
-    let env = Env::system();
-    let admin = weed.store_at(LOCKING, "drill", ADMIN, None);
-    admin.lock_new(LockMode::Compliance, DAY_MS);
-    let new = new_repository(&env, CHUNKER);
-    new.create(&admin).expect("the bucket is fit");
-    let recovery = "correct horse battery staple".to_owned();
-    let recovery = Credential::Passphrase(Zeroizing::new(recovery));
-    let open = |store, key: &Credential| -> Repository<'_, S3Store> {
-        Repository::open(store, None, key, env.clone()).expect("it opens")
-    };
-    let mut repository = open(&admin, &recovery);
-    let promise = Promise {
-        pattern: Pattern::all(),
-        retain_ms: 35 * DAY_MS,
-    };
-    let stated = repository.promise(Some(LockMode::Compliance), &[promise]);
-    assert!(stated.expect("it is stated").short.is_none());
-    let added = repository.add_key(key_request(Rights::WRITE, &["*"]));
-    let host = key_file(&repository, added.expect("it is authorised").bundle());
-
-    let writer = weed.store_at(LOCKING, "drill", WRITER, None);
-    let mut snapshots = Vec::new();
-    for first in [0, 40] {
-        let dump = rows(first..first + 300);
-        let taken = take_stream(&mut open(&writer, &host), "shop", &dump);
-        let taken = taken.expect("it is committed");
-        assert!(taken.locked.short.is_none(), "{:?}", taken.locked.short);
-        snapshots.push((taken.number, dump));
-    }
-    let sound = verify_with(&open(&admin, &recovery), Level::Data);
-    assert!(sound.is_sound() && sound.locks > 5, "{:?}", sound.problems);
-
-    let keys = objects(&admin);
-    for who in [WRITER, ADMIN] {
-        attack(&weed, &admin, who, &keys);
-    }
-    let head = ObjectKey::Log(open(&admin, &recovery).history().next);
-    let path = format!("drill/{}", head.path());
-    let status = weed.as_whom(WRITER, Method::Put, LOCKING, &path, &[], &[], b"junk");
-    assert_eq!(status, 200);
-
-    let repository = open(&admin, &recovery);
-    for (number, dump) in &snapshots {
-        assert_eq!(
-            restore_stream(&repository, *number).as_deref(),
-            Ok(&dump[..])
-        );
-    }
-    let taken = take_stream(&mut open(&writer, &host), "shop", &rows(80..380));
-    let taken = taken.expect("the next backup is committed");
-    assert!(taken.locked.short.is_none(), "{:?}", taken.locked.short);
-    let repository = open(&admin, &recovery);
-    restore_stream(&repository, taken.number).expect("it restores");
-    let report = verify_with(&repository, Level::Data);
+    let site = Bucket(&weed);
+    let report = run(&site);
     let told: Vec<&str> = report.problems.iter().map(|it| it.kind.code()).collect();
-    for code in ["log-void-entry", "object-covered"] {
+    for code in [
+        "log-void-entry",
+        "log-beyond-end",
+        "object-covered",
+        "chunk-damaged",
+    ] {
         assert!(told.contains(&code), "{told:?}");
     }
     let covered = told.iter().filter(|code| **code == "object-covered");
-    assert!(covered.count() >= keys.len(), "{told:?}");
-    let harmed = report.snapshots.iter().any(|it| !it.problems.is_empty());
-    assert!(!harmed, "{:?}", report.problems);
-    assert!(repository.extend_locks(&Silent).short.is_empty());
+    assert!(covered.count() >= 12, "{told:?}");
+    assert!(report.locks > 12, "{report:?}");
+}
+
+/// A copy in another bucket is locked there as long as the original, and against the same
+/// attacks.
+///
+/// Method: a snapshot under a promise of 35 days; mirror it into a second bucket that
+/// locks; compare the end of each lock, and delete every version of the copy.
+#[test]
+fn a_mirror_carries_locks_between_buckets() {
+    let Some(weed) = Weed::start() else { return };
+    let lock = [("x-amz-bucket-object-lock-enabled", "true")];
+    assert_eq!(weed.admin(Method::Put, "copies", "", &[], &lock, b""), 200);
+    let original = weed.store_at(LOCKING, "drill", ADMIN, None);
+    let vault = Vault::new(&original);
+    let dump = rows(0..300);
+    let taken = take_stream(&mut vault.open(&original), "shop", &dump);
+    let taken = taken.expect("it is committed");
+
+    let copy = weed.store_at("copies", "there", ADMIN, None);
+    copy.lock_new(LockMode::Compliance, DAY_MS);
+    let mirrored = mirror(&original, &copy, u64::MAX, &Cancel::new(), &Silent);
+    let mirrored = mirrored.expect("it is copied");
+    assert!(mirrored.locks.short.is_none(), "{:?}", mirrored.locks.short);
+    let keys = objects(&original);
+    assert_eq!(keys, objects(&copy));
+    assert!(mirrored.locks.longer >= 4, "{:?}", mirrored.locks);
+    for key in &keys {
+        let version = copy.version_that_counts(key).expect("it is there").id;
+        let until_ms = copy.locked_until(key, &version).expect("it is there");
+        let theirs = original.version_that_counts(key).expect("it is there").id;
+        let theirs = original.locked_until(key, &theirs).expect("it is there");
+        assert!(until_ms >= theirs && theirs.is_some(), "{key}");
+        let path = format!("there/{}", key.path());
+        let query = [("versionId", version.0.as_str())];
+        let bypass = [("x-amz-bypass-governance-retention", "true")];
+        let gone = weed.admin(Method::Delete, "copies", &path, &query, &bypass, &[]);
+        assert_eq!(gone, 403, "{key}");
+    }
+    let copied = vault.open(&copy);
+    assert_eq!(
+        restore_stream(&copied, taken.number).as_deref(),
+        Ok(&dump[..])
+    );
+    let report = verify_with(&copied, Level::Data);
+    assert!(
+        report.is_sound() && report.locks >= 4,
+        "{:?}",
+        report.problems
+    );
 }
 
 /// Who runs the server's machines deletes what is locked, past the protocol. It can't be
@@ -106,21 +163,9 @@ fn a_thief_takes_nothing_from_a_bucket() {
 #[test]
 fn who_runs_the_server_is_found_out() {
     let Some(weed) = Weed::start() else { return };
-    let env = Env::system();
     let store = weed.store_at(LOCKING, "drill", ADMIN, None);
-    store.lock_new(LockMode::Compliance, DAY_MS);
-    new_repository(&env, CHUNKER)
-        .create(&store)
-        .expect("the bucket is fit");
-    let recovery = "correct horse battery staple".to_owned();
-    let recovery = Credential::Passphrase(Zeroizing::new(recovery));
-    let open = || Repository::open(&store, None, &recovery, env.clone()).expect("it opens");
-    let promise = Promise {
-        pattern: Pattern::all(),
-        retain_ms: 35 * DAY_MS,
-    };
-    let stated = open().promise(Some(LockMode::Compliance), &[promise]);
-    assert!(stated.expect("it is stated").short.is_none());
+    let vault = Vault::new(&store);
+    let open = || vault.open(&store);
     let dump = rows(0..300);
     let first = take_stream(&mut open(), "shop", &dump).expect("it is committed");
     let before = objects(&store);
@@ -135,7 +180,7 @@ fn who_runs_the_server_is_found_out() {
     }
     // A client of its own, as whoever verifies has.
     let store = weed.store_at(LOCKING, "drill", ADMIN, None);
-    let repository = Repository::open(&store, None, &recovery, env.clone()).expect("it opens");
+    let repository = vault.open(&store);
     let report = verify_with(&repository, Level::Data);
     let missing = report
         .problems
@@ -148,21 +193,6 @@ fn who_runs_the_server_is_found_out() {
     let restored = restore_stream(&repository, first.number);
     assert_eq!(restored.as_deref(), Ok(&dump[..]));
     restore_stream(&repository, second.number).expect_err("it is gone");
-}
-
-/// All objects that a repository needs.
-fn objects(store: &S3Store) -> Vec<ObjectKey> {
-    let mut keys = Vec::new();
-    for area in indelible_engine::store::Area::ALL {
-        let each = &mut |listed| {
-            if let indelible_engine::store::Listed::Object { key, .. } = listed {
-                keys.push(key);
-            }
-        };
-        store.list(area, each).expect("it can be listed");
-    }
-    assert!(keys.len() >= 4, "{keys:?}");
-    keys
 }
 
 /// Does what S3's protocol offers against each object.
