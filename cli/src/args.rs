@@ -1,5 +1,6 @@
 //! What can be typed. What it means is decided by the commands.
 
+mod limits;
 mod look;
 mod probe;
 mod retain;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use limits::Limited;
 pub(crate) use look::{Cat, Diff, Find, Ls, Mount};
 pub(crate) use probe::Probe;
 pub(crate) use retain::{
@@ -87,6 +89,8 @@ pub(crate) struct Common {
     /// [default: indelible in the XDG state directory].
     #[arg(long, global = true, env = "INDELIBLE_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limited: Limited,
     /// Print one JSON object a line for programs to read.
     #[arg(long, global = true)]
     pub(crate) json: bool,

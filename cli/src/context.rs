@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use indelible_engine::env::Env;
 use indelible_engine::keys::Credential;
+use indelible_engine::pace::Limits;
 use indelible_engine::read::ReadError;
 use indelible_engine::repository::{OpenError, Repository, SeenLog, read_log};
 use indelible_engine::state::{State, StateError};
@@ -33,6 +34,8 @@ const FORGETFUL: &str = "this machine will remember nothing of the repository";
 pub(crate) struct Context {
     pub(crate) common: Common,
     pub(crate) env: Env,
+    /// How fast bytes go to stores and come from them.
+    pub(crate) limits: Limits,
 }
 
 /// A repository opened by a command.
@@ -40,9 +43,11 @@ pub(crate) type Opened<'s> = Repository<'s, Store>;
 
 impl Context {
     pub(crate) fn new(common: Common) -> Self {
+        let env = Env::system();
         Self {
+            limits: common.limited.limits(&env),
             common,
-            env: Env::system(),
+            env,
         }
     }
 
@@ -62,7 +67,21 @@ impl Context {
 
     /// The store of an existing repository.
     pub(crate) fn store(&self) -> Result<Arc<Store>, Failure> {
-        self.place()?.open(&self.env)
+        let place = self.place()?;
+        self.note_limits(&[&place]);
+        place.open(&self.env, &self.limits)
+    }
+
+    /// Says so where limits were given, and all that a command deals with are directories:
+    /// for a host's limits stand in its environment, and hold wherever they can.
+    pub(crate) fn note_limits(&self, places: &[&Place]) {
+        let is_directory = |place: &&Place| matches!(place, Place::Directory(_));
+        if !self.limits.is_none() && places.iter().all(is_directory) {
+            output::note(
+                self,
+                "limits of upload and download hold for S3 and ssh, and not for a directory",
+            );
+        }
     }
 
     /// What this machine remembers. Without it much still works, so a directory

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indelible_engine::env::Env;
+use indelible_engine::pace::Limits;
 #[cfg(feature = "s3")]
 use indelible_engine::store::s3::S3Address;
 use indelible_engine::store::{AppendStore, LocalStore};
@@ -68,19 +69,23 @@ impl Place {
     }
 
     /// The store of an existing repository.
-    pub(crate) fn open(&self, env: &Env) -> Result<Arc<Store>, Failure> {
+    pub(crate) fn open(&self, env: &Env, limits: &Limits) -> Result<Arc<Store>, Failure> {
         match self {
             Self::Directory(path) => Ok(Arc::new(LocalStore::open(path, env.entropy.clone())?)),
-            Self::Ssh(place) => Ok(Arc::new(place.connect()?)),
+            Self::Ssh(place) => Ok(Arc::new(place.connect(limits)?)),
             #[cfg(feature = "s3")]
-            Self::S3(address) => Ok(Arc::new(s3::open(address, env)?)),
+            Self::S3(address) => Ok(Arc::new(s3::open(address, env, limits)?)),
         }
     }
 
     /// The same in a directory, whose files get the immutable flag from now on.
-    pub(crate) fn create_immutable(&self, env: &Env) -> Result<Arc<Store>, Failure> {
+    pub(crate) fn create_immutable(
+        &self,
+        env: &Env,
+        limits: &Limits,
+    ) -> Result<Arc<Store>, Failure> {
         let Self::Directory(path) = self else {
-            return self.create(env);
+            return self.create(env, limits);
         };
         let store = LocalStore::create(path, env.entropy.clone())?;
         store.make_immutable()?;
@@ -88,12 +93,12 @@ impl Place {
     }
 
     /// The store where a repository is to be made, or stands already.
-    pub(crate) fn create(&self, env: &Env) -> Result<Arc<Store>, Failure> {
+    pub(crate) fn create(&self, env: &Env, limits: &Limits) -> Result<Arc<Store>, Failure> {
         match self {
             Self::Directory(path) => Ok(Arc::new(LocalStore::create(path, env.entropy.clone())?)),
-            Self::Ssh(_) => self.open(env),
+            Self::Ssh(_) => self.open(env, limits),
             #[cfg(feature = "s3")]
-            Self::S3(_) => self.open(env),
+            Self::S3(_) => self.open(env, limits),
         }
     }
 }
@@ -106,6 +111,7 @@ mod s3 {
     use std::sync::Arc;
 
     use indelible_engine::env::{Env, SystemClock};
+    use indelible_engine::pace::Limits;
     use indelible_engine::store::s3::{
         Patience, S3Address, S3AddressError, S3Options, S3Settings, S3SettingsError, S3Store,
     };
@@ -119,7 +125,11 @@ mod s3 {
         )
     }
 
-    pub(super) fn open(address: &S3Address, env: &Env) -> Result<S3Store, Failure> {
+    pub(super) fn open(
+        address: &S3Address,
+        env: &Env,
+        limits: &Limits,
+    ) -> Result<S3Store, Failure> {
         let variable = |name: &str| env::var_os(name);
         let home = env::var_os("HOME").map(PathBuf::from);
         let settings =
@@ -130,6 +140,7 @@ mod s3 {
             clock: env.clock.clone(),
             entropy: env.entropy.clone(),
             pause: Arc::new(SystemClock::new()),
+            limits: limits.clone(),
         };
         S3Store::open(address, &settings, options).map_err(|error| no_settings(&error))
     }

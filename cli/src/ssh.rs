@@ -11,6 +11,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use indelible_engine::pace::{Limits, Paced};
 use indelible_engine::store::{RemoteStore, StoreError};
 
 use crate::failure::Failure;
@@ -97,7 +98,7 @@ impl SshPlace {
     }
 
     /// Runs ssh, and greets the server.
-    pub(crate) fn connect(&self) -> Result<RemoteStore, Failure> {
+    pub(crate) fn connect(&self, limits: &Limits) -> Result<RemoteStore, Failure> {
         let program = env::var(PROGRAM).ok();
         let words = self.command(program.as_deref().filter(|it| !it.trim().is_empty()));
         let mut child = Command::new(&words[0])
@@ -109,6 +110,8 @@ impl SshPlace {
         let input = child.stdout.take().expect("it was piped");
         let output = child.stdin.take();
         let output = Connection { output, child };
+        let input = Paced::new(input, limits.download.clone());
+        let output = Paced::new(output, limits.upload.clone());
         let connected = RemoteStore::connect(input, output, self.to_string());
         connected.map_err(|error| match error {
             StoreError::Unreachable { .. } => Failure::from(error).hint(

@@ -9,7 +9,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | ground | [`mod@env`], [`progress`], [`cancel`] |
+//! | ground | [`mod@env`], [`pace`], [`progress`], [`cancel`] |
 //! | objects | [`store`] |
 //! | nouns of the repository | [`log`], [`keys`], [`pack`], [`tree`] |
 //! | what is kept of a log, and by a client | [`pin`], [`state`] |
@@ -34,6 +34,7 @@ pub mod index;
 pub mod keys;
 pub mod log;
 pub mod mirror;
+pub mod pace;
 pub mod pack;
 pub mod past;
 pub mod pin;

@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
     }
     let immutable = args
         .immutable
-        .map(|Immutable::Flags| place.create_immutable(&context.env));
+        .map(|Immutable::Flags| place.create_immutable(&context.env, &context.limits));
     let immutable = immutable.transpose()?;
     let (passphrase, drawn) = choose_passphrase(context, args)?;
     let cost = Cost {
@@ -72,7 +72,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
 
     let store = match immutable {
         Some(store) => store,
-        None => place.create(&context.env)?,
+        None => place.create(&context.env, &context.limits)?,
     };
     if !promises.is_empty() {
         must_lock(&place, &*store, mode)?;
@@ -123,7 +123,7 @@ fn must_lock(place: &Place, store: &Store, mode: LockMode) -> Result<(), Failure
 
 /// Says so before a passphrase is asked for. Creation itself decides.
 fn refuse_existing(context: &Context, place: &Place) -> Result<(), Failure> {
-    let store = match place.open(&context.env) {
+    let store = match place.open(&context.env, &context.limits) {
         Ok(store) => store,
         // A directory that is not there yet will be made.
         Err(failure) if failure.exit == Exit::NoRepository => return Ok(()),

@@ -238,6 +238,7 @@ fn check(context: &Context, path: &Path) -> Result<Exit, Failure> {
     let as_key = Context {
         common,
         env: context.env.clone(),
+        limits: context.limits.clone(),
     };
     let store = if online { Some(as_key.store()?) } else { None };
     let repository = store.as_ref().map(|store| as_key.open(store)).transpose()?;

@@ -18,8 +18,10 @@ use crate::progress::Bars;
 const FIRST_LOCK_MS: u64 = 86_400_000;
 
 pub(crate) fn run(context: &Context, args: &Mirror) -> Result<Exit, Failure> {
-    let original = context.store()?;
-    let copy = Place::parse(&args.dest)?.create(&context.env)?;
+    let (place, dest) = (context.place()?, Place::parse(&args.dest)?);
+    context.note_limits(&[&place, &dest]);
+    let original = place.open(&context.env, &context.limits)?;
+    let copy = dest.create(&context.env, &context.limits)?;
     let latest_ms = prepare_locks(context, args, &*copy)?;
     let cancel = interrupt::on_signals()?;
     let bars = Bars::new(context);

@@ -11,7 +11,7 @@ use crate::output::{self, Table};
 
 pub(crate) fn run(context: &Context, args: &Probe) -> Result<Exit, Failure> {
     let place = context.place()?;
-    let store = place.open(&context.env)?;
+    let store = place.open(&context.env, &context.limits)?;
     let terms = ProbeTerms {
         mode: args.lock.mode(),
         over_lock_ms: args.over_lock.map(crate::when::KeptFor::ms),

@@ -53,6 +53,7 @@ use self::chosen::Chosen;
 use self::client::Client;
 use super::ObjectKey;
 use crate::env::{Clock, Entropy, Pause};
+use crate::pace::Limits;
 
 /// Where requests go that name no region.
 const REGION: &str = "us-east-1";
@@ -70,6 +71,8 @@ pub struct S3Options {
     pub entropy: Arc<dyn Entropy>,
     /// Waits between tries.
     pub pause: Arc<dyn Pause>,
+    /// How fast bodies of requests and answers may go and come.
+    pub limits: Limits,
 }
 
 /// A store in S3. Threads share one.
@@ -123,6 +126,7 @@ impl S3Store {
                 clock: options.clock,
                 entropy: options.entropy,
                 pause: options.pause,
+                limits: options.limits,
                 ahead_ms: Mutex::new(None),
             },
             prefix: if address.prefix.is_empty() {

@@ -8,7 +8,8 @@ use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::sync::Arc;
 use std::thread;
 
-use indelible_engine::env::{ManualClock, OsEntropy};
+use indelible_engine::env::{Clock as _, ManualClock, OsEntropy};
+use indelible_engine::pace::{Paced, Pacer, Rate};
 use indelible_engine::repository::Repository;
 use indelible_engine::serve::{LockLimit, Quota, ServeTerms, serve, session};
 use indelible_engine::store::conformance::{self, Subject};
@@ -16,11 +17,11 @@ use indelible_engine::store::{
     AppendStore, Area, Capabilities, ExpireStore, Listed, LocalStore, MemoryStore, ObjectKey,
     PutOutcome, ReadStore, RemoteStore, StoreError, Version, VersionId,
 };
-use indelible_format::ids::RecordId;
+use indelible_format::ids::{PackId, RecordId};
 use indelible_format::protocol::{Answer, Request};
 
 use crate::support::{
-    CHUNKER, Client, Fixture, START_UNIX_MS, listed, new_repository, restore_stream, rows,
+    CHUNKER, Client, Fixture, START_UNIX_MS, listed, new_repository, noise, restore_stream, rows,
     take_stream,
 };
 
@@ -381,4 +382,36 @@ fn damaged_entries_stop_no_writer() {
         assert_eq!(taken.expect("it is committed").number, number);
         restore_stream(&repository, number).expect("it restores");
     }
+}
+
+/// What goes to a server and comes from it is paid for where its streams are paced, and all
+/// arrives.
+///
+/// Method: a pack of a mebibyte is put and read at a mebibyte a second, through streams with
+/// a pacer each, on a clock that only pauses move.
+#[test]
+fn paced_streams_pay_both_ways() {
+    let store = Arc::new(MemoryStore::new());
+    let (input, output) = guarded(&store, None);
+    let paced = || {
+        let clock = Arc::new(ManualClock::new(START_UNIX_MS));
+        let rate = Rate::new(1 << 20).expect("it is a rate");
+        let pacer = Pacer::new(rate, Arc::clone(&clock) as _, Arc::clone(&clock) as _);
+        (clock, Some(Arc::new(pacer)))
+    };
+    let ((going, upload), (coming, download)) = (paced(), paced());
+    let remote = connect((Paced::new(input, download), Paced::new(output, upload)));
+    let remote = remote.expect("it is greeted");
+    let bytes = noise(1, 1 << 20);
+    let key = ObjectKey::Pack(PackId::of(&bytes));
+    let took_ms = |clock: &ManualClock| clock.monotonic_ms();
+    let due_ms = |bytes: usize| ((bytes - (64 << 10)) * 1_000).div_ceil(1 << 20) as u64;
+    let outcome = remote.put_new(&key, &bytes).expect("it is answered");
+    assert!(matches!(outcome, PutOutcome::Created), "{outcome:?}");
+    // The heads of messages are what it takes more.
+    let due_ms = due_ms(bytes.len());
+    assert!((due_ms..due_ms + 5).contains(&took_ms(&going)));
+    assert_eq!(took_ms(&coming), 0);
+    assert!(remote.read(&key, u64::MAX).expect("it is there") == bytes);
+    assert!((due_ms..due_ms + 5).contains(&took_ms(&coming)));
 }

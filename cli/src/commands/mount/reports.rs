@@ -27,6 +27,7 @@ impl Reports {
             context: Context {
                 common: context.common.clone(),
                 env: context.env.clone(),
+                limits: context.limits.clone(),
             },
             told: Mutex::default(),
         }

@@ -80,6 +80,39 @@ fn places_in_s3() {
         .says("AWS_ACCESS_KEY_ID");
 }
 
+/// A limit that is none is told before anything is done, from the environment too; one that
+/// has nothing to hold for is said, and breaks nothing.
+///
+/// Method: rates that are none, then a directory with and without --quiet.
+#[test]
+fn limits() {
+    let world = World::new();
+    for option in ["--limit-upload", "--limit-download"] {
+        for (rate, why) in [
+            ("0", "the least is 1KiB a second"),
+            ("20", "the least is 1KiB a second"),
+            ("fast", "write 20MiB or 500KiB"),
+            ("-1MiB", "write 20MiB or 500KiB"),
+            ("", "write 20MiB or 500KiB"),
+        ] {
+            let option = format!("{option}={rate}");
+            world.indelible(["list", &option]).run().exits(2).says(why);
+        }
+    }
+    for variable in ["INDELIBLE_LIMIT_UPLOAD", "INDELIBLE_LIMIT_DOWNLOAD"] {
+        let run = world.indelible(["list"]).env(variable, "lots").run();
+        run.exits(2).says("write 20MiB or 500KiB");
+    }
+    let note = "hold for S3 and ssh, and not for a directory";
+    let limited = world.indelible(["list", "--limit-upload", "20MiB"]);
+    limited.run().exits(0).says(note);
+    let copy = world.path("copy");
+    let mirror = world.indelible(["mirror", "--limit-download", "1.5GiB"]);
+    mirror.arg(&copy).run().exits(0).says(note);
+    let quiet = world.indelible(["list", "--quiet", "--limit-upload", "20MiB"]);
+    assert_eq!(quiet.run().exits(0).stderr(), "");
+}
+
 /// A repository of a newer format is not called damaged.
 ///
 /// Method: raise the version in the body of the genesis entry (SPEC 3.2, 3.6),

@@ -66,6 +66,12 @@ Common options:
       --state-dir <DIR>               Where this machine keeps what it knows of repositories
                                       [default: indelible in the XDG state directory] [env:
                                       INDELIBLE_STATE_DIR=]
+      --limit-upload <RATE>           Send no more than so much a second to repositories in S3 and
+                                      behind ssh, such as 20MiB; all threads together. A directory
+                                      has no limit, also on a network's disk [env:
+                                      INDELIBLE_LIMIT_UPLOAD=]
+      --limit-download <RATE>         Receive no more than so much a second from them [env:
+                                      INDELIBLE_LIMIT_DOWNLOAD=]
       --json                          Print one JSON object a line for programs to read
   -q, --quiet                         Print results and errors only
       --no-progress                   Show no progress, also on a terminal

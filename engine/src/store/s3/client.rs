@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusty_s3::{Bucket, Credentials, Method};
+use ureq::http::request::Builder;
 use ureq::http::{HeaderMap, Response};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 use super::super::{Action, Answer, ObjectKey, StoreError};
 use super::fault::{Fault, Lost};
@@ -24,6 +25,7 @@ use super::request::Request;
 use super::time::parse_http_date;
 use super::xml;
 use crate::env::{Clock, Entropy, Pause};
+use crate::pace::{Limits, Paced, Pacer};
 
 /// The most that is read of an answer in XML. A thousand keys of a thousand
 /// characters, each quoted as three, fit.
@@ -44,7 +46,8 @@ pub struct Patience {
     pub idle_ms: u64,
     /// How often a request is sent, the first time included.
     pub tries_max: u32,
-    /// After so long no request is sent again.
+    /// After so long no request is sent again, unless a limit makes bodies take their
+    /// time ([`Limits`]).
     pub total_ms_max: u64,
     /// About how long is waited before the second try; it doubles from try to
     /// try.
@@ -93,8 +96,8 @@ impl Fetch {
     }
 }
 
-/// An answer.
-pub(super) struct Reply(Response<Body>);
+/// An answer, and who paces its body.
+pub(super) struct Reply(Response<Body>, Option<Arc<Pacer>>);
 
 impl Reply {
     pub(super) fn status(&self) -> u16 {
@@ -115,7 +118,7 @@ impl Reply {
     }
 
     pub(super) fn reader(self) -> impl Read {
-        self.0.into_body().into_reader()
+        Paced::new(self.0.into_body().into_reader(), self.1)
     }
 
     /// The whole body, for what is small.
@@ -189,6 +192,7 @@ pub(super) struct Client {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) pause: Arc<dyn Pause>,
+    pub(super) limits: Limits,
     /// What the store's clock showed, less what this machine's did.
     pub(super) ahead_ms: Mutex<Option<i64>>,
 }
@@ -218,10 +222,17 @@ pub(super) fn agent(patience: &Patience, tls: ureq::tls::TlsConfig) -> Agent {
 impl Client {
     pub(super) fn tries(&self) -> Tries<'_> {
         let now_ms = self.clock.monotonic_ms();
+        // A body that is paced may rightly take longer than that, and has its tries all the
+        // same: their number is bounded, and so is how long nothing comes or goes.
+        let total_ms_max = if self.limits.is_none() {
+            self.patience.total_ms_max
+        } else {
+            u64::MAX
+        };
         Tries {
             client: self,
             made: 0,
-            ends_ms: now_ms.saturating_add(self.patience.total_ms_max),
+            ends_ms: now_ms.saturating_add(total_ms_max),
         }
     }
 
@@ -237,20 +248,25 @@ impl Client {
         for (name, value) in request.headers() {
             builder = builder.header(name, value);
         }
-        let answer = if request.method == Method::Put {
-            builder
-                .body(request.body)
-                .map_err(ureq::Error::from)
-                .and_then(|it| self.agent.run(it))
-        } else {
-            builder
-                .body(())
-                .map_err(ureq::Error::from)
-                .and_then(|it| self.agent.run(it))
-        };
-        let reply = Reply(answer.map_err(Lost::from)?);
+        let answer = self.run(builder, request).map_err(Lost::from)?;
+        let reply = Reply(answer, self.limits.download.clone());
         self.note_time(&reply);
         Ok(reply)
+    }
+
+    /// Sends what is built so far, with its body.
+    fn run(&self, builder: Builder, request: &Request<'_>) -> Result<Response<Body>, ureq::Error> {
+        if request.method != Method::Put {
+            return self.agent.run(builder.body(())?);
+        }
+        let Some(pacer) = &self.limits.upload else {
+            return self.agent.run(builder.body(request.body)?);
+        };
+        // Its length is said, since what is read from a stream would go in chunks else.
+        let builder = builder.header("content-length", request.body.len());
+        let mut body = Paced::new(request.body, Some(Arc::clone(pacer)));
+        self.agent
+            .run(builder.body(SendBody::from_reader(&mut body))?)
     }
 
     /// Sends a request that may be sent more than once, and takes what it is

@@ -3,6 +3,7 @@
 mod bucket;
 mod cost;
 mod hidden;
+mod limits;
 mod long_log;
 mod server;
 mod settings;
@@ -11,6 +12,7 @@ mod truthful;
 use std::sync::Arc;
 
 use indelible_engine::env::{ManualClock, SeededEntropy};
+use indelible_engine::pace::Limits;
 use indelible_engine::store::conformance::{self, Subject};
 use indelible_engine::store::s3::{LockMode, ObjectLock, Patience, S3Options, S3Settings};
 use indelible_engine::store::{AppendStore as _, ErrorClass, ExpireStore, S3Store, StoreError};
@@ -72,6 +74,17 @@ fn open(
     lock: Option<ObjectLock>,
     patience: Patience,
 ) -> S3Store {
+    open_limited(server, clock, lock, patience, Limits::default())
+}
+
+/// The same, with limits of how fast bytes go and come.
+fn open_limited(
+    server: &Server,
+    clock: &Arc<ManualClock>,
+    lock: Option<ObjectLock>,
+    patience: Patience,
+    limits: Limits,
+) -> S3Store {
     let address = format!(
         "s3://{BUCKET}/{PREFIX}?endpoint={}&region=us-east-1",
         server.endpoint()
@@ -85,8 +98,11 @@ fn open(
         authorities: None,
     };
     let address = address.parse().expect("an address");
-    S3Store::open(&address, &settings, options(clock, lock, patience))
-        .expect("the settings are sound")
+    let options = S3Options {
+        limits,
+        ..options(clock, lock, patience)
+    };
+    S3Store::open(&address, &settings, options).expect("the settings are sound")
 }
 
 fn options(clock: &Arc<ManualClock>, lock: Option<ObjectLock>, patience: Patience) -> S3Options {
@@ -96,6 +112,7 @@ fn options(clock: &Arc<ManualClock>, lock: Option<ObjectLock>, patience: Patienc
         clock: Arc::clone(clock) as _,
         entropy: Arc::new(SeededEntropy::new(7)),
         pause: Arc::clone(clock) as _,
+        limits: Limits::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use indelible_engine::env::{Clock as _, OsEntropy, Pause as _, SystemClock};
+use indelible_engine::pace::Limits;
 use indelible_engine::store::S3Store;
 use indelible_engine::store::s3::{ObjectLock, Patience, S3Options, S3Settings};
 use jiff::Timestamp;
@@ -144,6 +145,7 @@ impl Weed {
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
             pause: clock,
+            limits: Limits::default(),
         };
         let address = address.parse().expect("an address");
         S3Store::open(&address, &settings, options).expect("the settings are sound")
