@@ -421,6 +421,11 @@ pub(crate) struct Verify {
     /// deltas. Packs are then taken in random order.
     #[arg(long, value_name = "SPAN")]
     pub(crate) max_time: Option<String>,
+    /// Read every pack at the level packs too. Without it, a pack in S3 is left unread there
+    /// if the store keeps the SHA-256 that the log lists: that is the store's word, and the
+    /// report says for how much.
+    #[arg(long)]
+    pub(crate) download: bool,
     /// Compare the log with what this file pins: what `indelible checkpoint`
     /// prints, or what --update-pin wrote.
     #[arg(long, value_name = "FILE")]
@@ -442,7 +447,8 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum VerifyLevel {
-    /// The log, and every pack's bytes against its name. Needs no key.
+    /// The log, and every pack's bytes against its name, or in S3 the checksum that the
+    /// store keeps of them. Needs no key.
     Packs,
     /// That, every snapshot's tree, and that all it names exists. Needs verify.
     Tree,

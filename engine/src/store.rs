@@ -156,6 +156,15 @@ pub trait ReadStore: Send + Sync {
         len_bytes_max: u64,
     ) -> Result<Vec<u8>, StoreError>;
 
+    /// Size and SHA-256 of an object as the store keeps them, without reading it; of the
+    /// version that reads answer from. `None` where the store keeps none, or none of the
+    /// whole object.
+    ///
+    /// It is the store's word for what was put there, not a proof of what it has.
+    fn stored_sum(&self, _key: &ObjectKey) -> Result<Option<StoredSum>, StoreError> {
+        Ok(None)
+    }
+
     /// Until when the store refuses to remove a version, in milliseconds since
     /// 1970; `None` where no lock holds it, as in a store without locks.
     ///
@@ -386,6 +395,15 @@ pub struct Version {
     pub id: VersionId,
     /// Its size in bytes.
     pub size_bytes: u64,
+}
+
+/// What a store says of an object's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredSum {
+    /// How many there are.
+    pub size_bytes: u64,
+    /// Their SHA-256.
+    pub sha256: [u8; 32],
 }
 
 /// Names one version of an object, in the store's own words.

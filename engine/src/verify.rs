@@ -5,7 +5,7 @@
 //!
 //! | level | needs | checks |
 //! |---|---|---|
-//! | packs | no key | the log; commit records; every listed pack's length, name and SHA-256 against its bytes |
+//! | packs | no key | the log; commit records; every listed pack's length, name and SHA-256 against its bytes, or the last against the store's word |
 //! | tree | verify | every snapshot's manifest, reach and nodes; that each chunk they name stands in an authentic directory of a pack in reach |
 //! | data | restore | every stored chunk, decoded, against its id |
 //!
@@ -31,6 +31,7 @@ mod report;
 mod stock;
 mod tree;
 mod visit;
+mod word;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +78,10 @@ pub struct Terms<'a> {
     pub pin: Option<&'a Pin>,
     /// More junk that is no problem, besides what this client knows.
     pub accepted: Accepted,
+    /// Whether the level packs leaves out packs whose recorded SHA-256 the store says that
+    /// it keeps ([`ReadStore::stored_sum`]): the report counts them. Deeper levels read
+    /// every pack.
+    pub takes_word: bool,
 }
 
 impl Default for Terms<'_> {
@@ -86,6 +91,7 @@ impl Default for Terms<'_> {
             extent: Extent::ALL,
             pin: None,
             accepted: Accepted::default(),
+            takes_word: false,
         }
     }
 }
@@ -162,7 +168,10 @@ pub fn packs<S: ReadStore + ?Sized>(
     progress: &dyn Progress,
 ) -> Result<Report, VerifyError> {
     let seen = &*seen.rechecked(store)?;
-    let round = Round::begin(terms, env, progress);
+    let round = Round {
+        takes_word: terms.takes_word,
+        ..Round::begin(terms, env, progress)
+    };
     let freshness = seen.against(terms.pin)?;
     let inventory = take_inventory(store)?;
     let (mut report, listings) = log::begin(store, seen, terms, freshness, &inventory);

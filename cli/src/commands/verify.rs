@@ -65,6 +65,7 @@ fn verify(context: &Context, args: &Verify) -> Result<Report, Failure> {
             extent,
             pin: pinned,
             accepted: terms::accept(context, args, seen, pinned)?,
+            takes_word: !args.download,
         })
     };
     let store = context.store()?;

@@ -146,7 +146,7 @@ impl Drop for Copies<'_> {
 
 impl<S: ReadStore + ?Sized> ReadStore for Kept<'_, S> {
     hand_on!(store: read, read_range, read_into, read_prefix, size, list, versions);
-    hand_on!(store: version_that_counts, read_version, locked_until, capabilities, location);
+    hand_on!(store: version_that_counts, read_version, stored_sum, locked_until, capabilities, location);
 
     fn read_oldest(&self, key: &ObjectKey, len_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
         let number = match *key {

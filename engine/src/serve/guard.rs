@@ -268,7 +268,7 @@ fn check_bytes(key: &ObjectKey, bytes: &[u8]) -> Result<(), StoreError> {
 
 impl ReadStore for Guard<'_> {
     hand_on!(store: read, read_range, read_into, read_prefix, size, list, versions, version_that_counts);
-    hand_on!(store: read_version, locked_until, location);
+    hand_on!(store: read_version, stored_sum, locked_until, location);
 
     fn capabilities(&self) -> Capabilities {
         let can = self.store.capabilities();

@@ -84,7 +84,7 @@ impl<'a, S: ReadStore + ?Sized> NearStore<'a, S> {
 
 impl<S: ReadStore + ?Sized> ReadStore for NearStore<'_, S> {
     hand_on!(far: read, read_prefix, size, list, versions, version_that_counts, read_version, locked_until);
-    hand_on!(far: capabilities, location);
+    hand_on!(far: stored_sum, capabilities, location);
 
     fn read_range(&self, key: &ObjectKey, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         if self.copies.is_some()

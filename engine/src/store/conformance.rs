@@ -9,9 +9,11 @@ use std::sync::Barrier;
 use std::thread;
 
 use indelible_format::ids::{PackId, RecordId};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     Area, ErrorClass, ExpireStore, LOG_NUMBER_MAX, Listed, ObjectKey, PutOutcome, StoreError,
+    StoredSum,
 };
 
 /// More than any caller here stores.
@@ -33,7 +35,7 @@ pub trait Subject {
 ///
 /// Where the store breaks a promise.
 pub fn check(make: &dyn Fn() -> Box<dyn Subject>) {
-    let parts: [fn(&dyn Subject); 12] = [
+    let parts: [fn(&dyn Subject); 13] = [
         prepares_twice,
         creates_only,
         tells_same_from_conflict,
@@ -44,6 +46,7 @@ pub fn check(make: &dyn Fn() -> Box<dyn Subject>) {
         finds_nothing_where_nothing_is,
         lists_exactly_what_was_put,
         has_a_version_of_each_object,
+        tells_right_sums_or_none,
         removes_only_what_may_go,
         locks_only_grow,
     ];
@@ -128,6 +131,26 @@ fn creates_only(subject: &dyn Subject) {
             .expect_err("it has no name")
             .is_not_found()
     );
+}
+
+/// A store that tells checksums tells that of what was put, and none of what is missing.
+fn tells_right_sums_or_none(subject: &dyn Subject) {
+    let store = subject.store();
+    for (number, key) in one_of_each().iter().enumerate() {
+        match store.stored_sum(key) {
+            Ok(None) => {}
+            answer => assert_eq!(class(answer), ErrorClass::NotFound, "{key}"),
+        }
+        let bytes = vec![0x5B; number * 9_000];
+        create(store, key, &bytes);
+        if let Some(sum) = store.stored_sum(key).expect("an answer") {
+            let expected = StoredSum {
+                size_bytes: bytes.len() as u64,
+                sha256: Sha256::digest(&bytes).into(),
+            };
+            assert_eq!(sum, expected, "{key}");
+        }
+    }
 }
 
 /// A name that is taken keeps its bytes, and the answer says whether they are

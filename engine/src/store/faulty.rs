@@ -21,7 +21,7 @@ use indelible_format::policy::LockMode;
 
 use super::{
     Action, AppendStore, Area, Capabilities, ExpireStore, Listed, ObjectKey, PutOutcome, ReadStore,
-    StoreError, Version, VersionId,
+    StoreError, StoredSum, Version, VersionId,
 };
 
 /// What a store is asked for.
@@ -29,7 +29,7 @@ use super::{
 pub enum Request {
     /// Bytes of an object.
     Read(ObjectKey),
-    /// The size of an object, its versions, or how long one is locked.
+    /// The size or checksum of an object, its versions, or how long one is locked.
     Inspect(ObjectKey),
     /// What is in an area.
     List(Area),
@@ -271,6 +271,10 @@ impl<S: ReadStore + ?Sized> ReadStore for FaultyStore<'_, S> {
         self.ask(Request::Read(*key), |store| {
             store.read_version(key, version, len_bytes_max)
         })
+    }
+
+    fn stored_sum(&self, key: &ObjectKey) -> Result<Option<StoredSum>, StoreError> {
+        self.ask(Request::Inspect(*key), |store| store.stored_sum(key))
     }
 
     fn locked_until(

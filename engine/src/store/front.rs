@@ -71,6 +71,11 @@ macro_rules! hand_on {
             self.$behind.read_version(key, version, len_bytes_max)
         }
     };
+    (@ $behind:ident stored_sum) => {
+        fn stored_sum(&self, key: &$crate::store::ObjectKey) -> Result<Option<$crate::store::StoredSum>, $crate::store::StoreError> {
+            self.$behind.stored_sum(key)
+        }
+    };
     (@ $behind:ident locked_until) => {
         fn locked_until(
             &self,

@@ -31,6 +31,7 @@ mod put;
 mod read;
 mod request;
 mod settings;
+mod sum;
 mod time;
 mod versions;
 mod xml;

@@ -143,9 +143,15 @@ impl Amount {
         lengths.fold(Self::default(), Self::and)
     }
 
+    /// Of listed packs. One that two domains list is one pack.
+    pub(super) fn of_listed<'l>(listed: impl Iterator<Item = &'l ListedPack>) -> Self {
+        let lengths = listed.map(|listed| (listed.pack.id, u64::from(listed.pack.len)));
+        Self::of(lengths.collect::<HashMap<_, _>>().into_values())
+    }
+
     /// One pack of this length more.
     #[must_use]
-    pub(super) fn and(self, len_bytes: u64) -> Self {
+    fn and(self, len_bytes: u64) -> Self {
         Self {
             packs: self.packs + 1,
             bytes: self.bytes + len_bytes,

@@ -38,7 +38,8 @@ impl<'a, S: ReadStore + ?Sized> Metered<'a, S> {
 }
 
 impl<S: ReadStore + ?Sized> ReadStore for Metered<'_, S> {
-    hand_on!(inner: size, list, versions, version_that_counts, locked_until, capabilities, location);
+    hand_on!(inner: size, list, versions, version_that_counts, stored_sum, locked_until);
+    hand_on!(inner: capabilities, location);
 
     fn read(&self, key: &ObjectKey, size_bytes_max: u64) -> Result<Vec<u8>, StoreError> {
         let read = self.inner.read(key, size_bytes_max)?;

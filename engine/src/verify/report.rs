@@ -55,10 +55,16 @@ pub struct Report {
     pub freshness: Freshness,
     /// Packs that the log lists.
     pub packs: u64,
+    /// Packs that were read whole.
+    pub packs_read: u64,
     /// Bytes read from packs.
     pub bytes: u64,
-    /// Packs that could have been read whole and were not.
+    /// Packs that could have been read whole and were not, for which the store's word was
+    /// not taken either.
     pub unread: Amount,
+    /// Packs that were not read because the store says that it keeps them with the SHA-256
+    /// that their entry lists.
+    pub vouched: Amount,
     /// Chunks decoded and checked against their ids, by themselves.
     pub chunks: u64,
     /// Deltas of packs that were read, and for which there was no time: their bytes are

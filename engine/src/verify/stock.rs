@@ -23,7 +23,7 @@ use super::extent::{Amount, Deadline, Extent};
 use super::leaning::Leaning;
 use super::metered::Metered;
 use super::visit::{Batch, Keys, Visit, Visitor, can_be_read, misnamed_pack, unread_pack};
-use super::{Problem, ProblemKind, Report, Terms};
+use super::{Problem, ProblemKind, Report, Terms, word};
 use crate::env::Env;
 use crate::progress::{Note, Phase, Progress};
 use crate::read::{Buffers, ChunkFault, DomainReader, ReadError, Reader};
@@ -52,16 +52,19 @@ pub(super) struct Round<'a> {
     pub(super) env: &'a Env,
     pub(super) deadline: Deadline,
     pub(super) progress: &'a dyn Progress,
+    /// Whether packs are left out that the store vouches for.
+    pub(super) takes_word: bool,
 }
 
 impl<'a> Round<'a> {
-    /// The clock runs from here.
+    /// The clock runs from here. No word is taken for a pack.
     pub(super) fn begin(terms: &Terms<'_>, env: &'a Env, progress: &'a dyn Progress) -> Self {
         Self {
             extent: terms.extent,
             env,
             deadline: terms.extent.deadline(env, env.clock.monotonic_ms()),
             progress,
+            takes_word: false,
         }
     }
 }
@@ -91,7 +94,9 @@ pub(super) struct Stock<'a> {
     /// Deltas that were to be decoded, and for which there was no time.
     pub(super) undecoded: u64,
     decodes: u64,
+    packs_read: u64,
     unread: Amount,
+    vouched: Amount,
 }
 
 impl<'a> Stock<'a> {
@@ -111,7 +116,9 @@ impl<'a> Stock<'a> {
             chunks: 0,
             undecoded: 0,
             decodes: 0,
+            packs_read: 0,
             unread: Amount::default(),
+            vouched: Amount::default(),
         }
     }
 
@@ -186,12 +193,6 @@ impl<'a> Stock<'a> {
             .filter(|listed| can_be_read(self.sizes, &listed.pack));
         let draw = round.extent.draw(readable, round.env);
         let progress = round.progress;
-        progress.note(Note::PacksToRead {
-            chosen: draw.chosen.packs,
-            chosen_bytes: draw.chosen.bytes,
-            all: draw.of.packs,
-            all_bytes: draw.of.bytes,
-        });
         progress.begin(phase, Some(draw.chosen.bytes));
         let listed: Vec<ListedPack> = listings.packs().copied().collect();
         let visitor = Visitor {
@@ -202,7 +203,18 @@ impl<'a> Stock<'a> {
         };
         let (chosen, rest) = draw.arrange(&listed);
         let done = |visit: &Visit| progress.advance(phase, visit.listed.pack.len.into());
-        let mut visits: Vec<Visit> = Vec::with_capacity(listed.len());
+        let (mut visits, chosen) = if round.takes_word {
+            word::ask(&visitor, chosen, &done)
+        } else {
+            (Vec::new(), chosen)
+        };
+        let to_read = Amount::of_listed(chosen.iter());
+        progress.note(Note::PacksToRead {
+            chosen: to_read.packs,
+            chosen_bytes: to_read.bytes,
+            all: draw.of.packs,
+            all_bytes: draw.of.bytes,
+        });
         let unread = thread::scope(|scope| {
             // The queue holds nothing: one batch is looked at, and one is read.
             let (queue, batches) = sync_channel(0);
@@ -221,15 +233,14 @@ impl<'a> Stock<'a> {
     }
 
     fn count(&mut self, visits: &[Visit]) {
-        // A pack that two domains list is one pack.
-        let mut unread = BTreeMap::new();
-        for visit in visits {
-            self.bytes += visit.bytes;
-            if visit.left_out {
-                unread.insert(visit.listed.pack.id, u64::from(visit.listed.pack.len));
-            }
-        }
-        self.unread = unread.into_values().fold(self.unread, Amount::and);
+        let of = |chosen: fn(&Visit) -> bool| {
+            let chosen = visits.iter().filter(|visit| chosen(visit));
+            Amount::of_listed(chosen.map(|visit| &visit.listed))
+        };
+        self.bytes += visits.iter().map(|visit| visit.bytes).sum::<u64>();
+        self.packs_read = of(|visit| visit.bytes > 0 && !visit.left_out).packs;
+        self.unread = of(|visit| visit.left_out);
+        self.vouched = of(|visit| visit.is_vouched);
     }
 
     fn add(&mut self, visit: Visit) {
@@ -399,8 +410,10 @@ impl<'a> Stock<'a> {
     /// Verdicts name problems by their place in this stock, plus what the report
     /// had before: see [`tree::walk_all`](super::tree::walk_all).
     pub(super) fn report_into(self, report: &mut Report) {
+        report.packs_read = self.packs_read;
         report.bytes = self.bytes;
         report.unread = self.unread;
+        report.vouched = self.vouched;
         report.chunks = self.chunks;
         report.undecoded = self.undecoded;
         report.decodes = self.decodes;

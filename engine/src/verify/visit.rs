@@ -51,6 +51,8 @@ pub(super) struct Visit {
     pub(super) bytes: u64,
     /// It could have been read whole and was not.
     pub(super) left_out: bool,
+    /// It was not read because the store says that it is as its entry lists it.
+    pub(super) is_vouched: bool,
     /// It was read whole, and its bytes are those that its entry lists.
     pub(super) is_intact: bool,
     /// Its bytes are not those of its name.
@@ -279,7 +281,7 @@ fn decode_where(
 
 impl Visit {
     /// A pack as the store lists it.
-    fn new(listed: ListedPack, sizes: &BTreeMap<PackId, u64>) -> Self {
+    pub(super) fn new(listed: ListedPack, sizes: &BTreeMap<PackId, u64>) -> Self {
         let pack = &listed.pack;
         let problem = match sizes.get(&pack.id) {
             None if planted(Bug::MissingPassedOver) => None,
@@ -298,6 +300,7 @@ impl Visit {
             problem,
             bytes: 0,
             left_out: false,
+            is_vouched: false,
             is_intact: false,
             altered: false,
             table: None,
@@ -305,6 +308,14 @@ impl Visit {
             decoded: 0,
             good: Vec::new(),
             bad: Vec::new(),
+        }
+    }
+
+    /// A pack that is taken on the store's word.
+    pub(super) fn vouched(listed: ListedPack, sizes: &BTreeMap<PackId, u64>) -> Self {
+        Self {
+            is_vouched: true,
+            ..Self::new(listed, sizes)
         }
     }
 

@@ -146,8 +146,10 @@ fn left_out(report: &Report, check: Check) -> Option<String> {
     if check == Check::Locks && report.locks == 0 {
         return Some("nothing is promised, so no lock was asked for".to_owned());
     }
-    let all_unread = report.packs > 0 && report.unread.packs == report.packs;
-    (check.reads_packs() && all_unread).then(|| format!("no pack was read: {}", unread(report)))
+    let not_read = report.unread.packs + report.vouched.packs;
+    let none_read = report.packs_read == 0 && report.packs > 0 && not_read == report.packs;
+    (check.reads_packs() && none_read)
+        .then(|| format!("no pack was read: {}", unread(report).join("; ")))
 }
 
 /// What is to be known of a check beside its outcome.
@@ -161,25 +163,27 @@ fn remark(report: &Report, check: Check) -> Option<String> {
             Some(lines.collect::<Vec<_>>().join("\n"))
         }
         check if check.reads_packs() && check.level() <= report.level => {
-            let unread = (report.unread.packs > 0).then(|| unread(report));
-            let undecoded = match check {
-                Check::Chunks => text::undecoded(report),
-                _ => None,
-            };
-            let lines: Vec<String> = unread.into_iter().chain(undecoded).collect();
+            let mut lines = unread(report);
+            if check == Check::Chunks {
+                lines.extend(text::undecoded(report));
+            }
             (!lines.is_empty()).then(|| lines.join("\n"))
         }
         _ => None,
     }
 }
 
-fn unread(report: &Report) -> String {
-    format!(
-        "not read: {} of {}, {} bytes",
-        report.unread.packs,
-        output::count(report.packs, "pack", "packs"),
-        report.unread.bytes
-    )
+/// What was not read of the packs, and why, if anything was not.
+fn unread(report: &Report) -> Vec<String> {
+    let unread = (report.unread.packs > 0).then(|| {
+        format!(
+            "not read: {} of {}, {} bytes",
+            report.unread.packs,
+            output::count(report.packs, "pack", "packs"),
+            report.unread.bytes
+        )
+    });
+    text::vouched(report).into_iter().chain(unread).collect()
 }
 
 fn snapshots(report: &Report, told: &[Told<'_>]) -> TestSuite {
@@ -236,8 +240,10 @@ mod tests {
                 pin: unpinned,
             },
             packs: 0,
+            packs_read: 0,
             bytes: 0,
             unread: Amount::default(),
+            vouched: Amount::default(),
             chunks: 0,
             undecoded: 0,
             decodes: 0,
@@ -277,6 +283,29 @@ mod tests {
         assert_eq!(snapshots(&report(Level::Packs, None), &[]).skipped, 1);
         let suite = checks(&sound, &[]);
         assert_eq!((suite.tests, suite.skipped, suite.failures), (9, 2, 0));
+    }
+
+    /// A report never shows green what was taken on the store's word alone, and says for how
+    /// much it was.
+    ///
+    /// Method: the check of contents with no pack read, and with one that was; what is
+    /// skipped, what is remarked, and how the lines for an operator end.
+    #[test]
+    fn the_stores_word_is_said() {
+        let mut vouched = report(Level::Packs, None);
+        vouched.packs = 3;
+        vouched.vouched = Amount {
+            packs: 3,
+            bytes: 3 << 20,
+        };
+        let word = "on the store's word: 3 of 3 packs, 3.00 MiB: it keeps the SHA-256 that the log lists; that it still has the bytes, only reading shows (--download)";
+        let skipped = left_out(&vouched, Check::Contents);
+        assert_eq!(skipped, Some(format!("no pack was read: {word}")));
+        assert_eq!(left_out(&vouched, Check::Presence), None);
+        (vouched.packs, vouched.packs_read) = (4, 1);
+        assert_eq!(left_out(&vouched, Check::Contents), None);
+        let remark = remark(&vouched, Check::Contents);
+        assert_eq!(remark, Some(word.replace("of 3", "of 4")));
     }
 
     /// Deltas for which there was no time are said to be not decoded, where chunks are

@@ -109,9 +109,37 @@ fn summary(report: &Report, problems: usize) {
 
 /// What was read, and what was not.
 fn extent(report: &Report) {
+    if let Some(vouched) = vouched(report) {
+        output::line(&match report.packs_read {
+            0 => "read: no pack".to_owned(),
+            read => format!(
+                "read: every byte of {}; nothing was decrypted",
+                output::count(read, "pack", "packs"),
+            ),
+        });
+        output::line(&vouched);
+    } else {
+        output::line(read(report));
+    }
     let unread = report.unread;
-    if unread.packs == 0 {
-        output::line(match report.level {
+    if unread.packs > 0 {
+        output::line(&format!(
+            "not read: {} of {}, {}; checked of them: {}",
+            indicatif::HumanCount(unread.packs),
+            output::count(report.packs, "pack", "packs"),
+            output::size(unread.bytes),
+            match report.level {
+                Level::Packs | Level::Drill => "presence and length",
+                Level::Tree | Level::Data => "presence, length and directory",
+            }
+        ));
+    }
+}
+
+/// What was read, where no word was taken for it.
+fn read(report: &Report) -> &'static str {
+    if report.unread.packs == 0 {
+        return match report.level {
             Level::Packs | Level::Drill => "read: every byte of every pack; nothing was decrypted",
             Level::Tree => {
                 "read: every byte of every pack; every page and node decoded, contents not"
@@ -120,10 +148,9 @@ fn extent(report: &Report) {
                 "read: every byte of every pack; chunks decoded while there was time"
             }
             Level::Data => "read: every byte of every pack; every chunk decoded",
-        });
-        return;
+        };
     }
-    output::line(match report.level {
+    match report.level {
         Level::Packs | Level::Drill => {
             "read: every byte of the packs that were drawn; nothing was decrypted"
         }
@@ -136,17 +163,19 @@ fn extent(report: &Report) {
         Level::Data => {
             "read: every byte of the packs that were drawn; their chunks and every page and node decoded"
         }
-    });
-    output::line(&format!(
-        "not read: {} of {}, {}; checked of them: {}",
-        indicatif::HumanCount(unread.packs),
-        output::count(report.packs, "pack", "packs"),
-        output::size(unread.bytes),
-        match report.level {
-            Level::Packs | Level::Drill => "presence and length",
-            Level::Tree | Level::Data => "presence, length and directory",
-        }
-    ));
+    }
+}
+
+/// What was not read because the store vouches for it, if anything was not.
+pub(super) fn vouched(report: &Report) -> Option<String> {
+    (report.vouched.packs > 0).then(|| {
+        format!(
+            "on the store's word: {} of {}, {}: it keeps the SHA-256 that the log lists; that it still has the bytes, only reading shows (--download)",
+            indicatif::HumanCount(report.vouched.packs),
+            output::count(report.packs, "pack", "packs"),
+            output::size(report.vouched.bytes),
+        )
+    })
 }
 
 /// What was read and not decoded, if anything was not.
@@ -198,6 +227,9 @@ fn listed(names: &[&str]) -> String {
 fn verdict(report: &Report, problems: usize) -> String {
     if report.is_sound() {
         return match (report.unread.packs, report.undecoded) {
+            _ if report.vouched.packs > 0 => {
+                "no problem found in what was read and in what the store says".to_owned()
+            }
             (0, 0) => "no problem found".to_owned(),
             (_, 0) => "no problem found in what was read".to_owned(),
             _ => "no problem found in what was read and decoded".to_owned(),

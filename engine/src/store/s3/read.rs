@@ -9,8 +9,8 @@
 use std::io::{self, Read};
 
 use super::super::{
-    Action, Area, Capabilities, Listed, ObjectKey, ReadStore, StoreError, Version, VersionId,
-    choice,
+    Action, Area, Capabilities, Listed, ObjectKey, ReadStore, StoreError, StoredSum, Version,
+    VersionId, choice,
 };
 use super::S3Store;
 use super::client::{Fetch, Reply};
@@ -46,7 +46,7 @@ impl S3Store {
     /// Asks for the version of a pack or commit record that counts; of other objects for
     /// what the store shows, and where it shows nothing, for the newest version that is
     /// hidden.
-    fn of_right<T>(
+    pub(super) fn of_right<T>(
         &self,
         key: &ObjectKey,
         mut ask: impl FnMut(Option<&VersionId>) -> Result<T, StoreError>,
@@ -339,6 +339,10 @@ impl ReadStore for S3Store {
         len_bytes_max: u64,
     ) -> Result<Vec<u8>, StoreError> {
         self.prefix(key, Some(version), len_bytes_max)
+    }
+
+    fn stored_sum(&self, key: &ObjectKey) -> Result<Option<StoredSum>, StoreError> {
+        self.told_sum(key)
     }
 
     fn locked_until(

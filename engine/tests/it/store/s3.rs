@@ -8,6 +8,7 @@ mod long_log;
 mod server;
 mod settings;
 mod truthful;
+mod word;
 
 use std::sync::Arc;
 

@@ -11,17 +11,21 @@ mod server;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use indelible_engine::repository::Repository;
 use indelible_engine::store::conformance::{self, Subject};
 use indelible_engine::store::s3::{LockMode, ObjectLock};
 use indelible_engine::store::{
     AppendStore as _, Area, ErrorClass, ExpireStore, Listed, ObjectKey, PutOutcome, ReadStore as _,
     S3Store, StoreError,
 };
+use indelible_engine::verify::Terms;
+use indelible_format::attest::Level;
 use indelible_format::ids::PackId;
 use jiff::Timestamp;
 use rusty_s3::Method;
 
 use self::server::Weed;
+use crate::support::{Fixture, noise, object, verify_on};
 
 /// Who may do everything that the protocol offers.
 const ADMIN: (&str, &str) = ("AKADMIN", "an administrator's secret");
@@ -102,6 +106,31 @@ fn conforms(bucket: &'static str, lock: Option<ObjectLock>) {
     let Some(weed) = Weed::start() else { return };
     let weed = Arc::new(weed);
     conformance::check(&move || Box::new(Place::new(&weed, bucket, lock)));
+}
+
+/// A real server keeps the checksum of what is put, so that packs are verified without
+/// reading them.
+///
+/// Method: a repository is put there object by object and verified on its word.
+#[test]
+fn checksums_are_kept_on_seaweedfs() {
+    let Some(weed) = Weed::start() else { return };
+    let place = Place::new(&Arc::new(weed), PLAIN, None);
+    let fixture = Fixture::new(910);
+    for number in 0..3 {
+        fixture.snapshot_of("shop", &noise(number, 5_000));
+    }
+    for key in fixture.store.keys() {
+        create(&place.store, &key, &object(&fixture.store, &key));
+    }
+    let opened = Repository::open(&place.store, None, &fixture.recovery, fixture.env.clone());
+    let terms = Terms {
+        takes_word: true,
+        ..Terms::default()
+    };
+    let report = verify_on(&opened.expect("it opens"), Level::Packs, &terms);
+    assert!(report.is_sound(), "{:?}", report.problems);
+    assert_eq!((report.vouched.packs, report.bytes), (3, 0));
 }
 
 /// What the store locks, its own administrator can't remove or unlock; the writer

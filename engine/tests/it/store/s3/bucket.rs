@@ -71,6 +71,18 @@ pub(super) struct Version {
     pub(super) bytes: Option<Arc<Vec<u8>>>,
     /// Mode and end, as they were given.
     lock: Option<(String, String)>,
+    /// The SHA-256 of what was put.
+    sum: String,
+}
+
+/// Which checksums a bucket tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sums {
+    /// Those of whole objects.
+    Whole,
+    /// What it calls those of their parts.
+    OfParts,
+    None,
 }
 
 /// A bucket.
@@ -83,6 +95,7 @@ pub(super) struct Bucket {
     pub(super) conditional: bool,
     /// Whether ranges are answered as such.
     pub(super) ranges: bool,
+    pub(super) sums: Sums,
     pub(super) page_max: usize,
     /// Whether lists say everything twice.
     pub(super) repeats: bool,
@@ -98,6 +111,7 @@ impl Bucket {
             locking: true,
             conditional: true,
             ranges: true,
+            sums: Sums::Whole,
             page_max: 3,
             repeats: false,
             clock,
@@ -113,6 +127,7 @@ impl Bucket {
             id: id.clone(),
             bytes: bytes.map(|bytes| Arc::new(bytes.to_vec())),
             lock: None,
+            sum: sum_of(bytes.unwrap_or_default()),
         };
         self.objects
             .entry(key.to_owned())
@@ -129,6 +144,19 @@ impl Bucket {
                 let middle = bytes.len() / 2;
                 bytes[middle] ^= 1;
             }
+        }
+    }
+
+    /// Puts other bytes in the place of every version, with a checksum of their own.
+    pub(super) fn replace(&mut self, key: &str, bytes: &[u8]) {
+        self.objects.remove(key).expect("it is there");
+        self.push(key, Some(bytes));
+    }
+
+    /// Has every version tell the checksum of other bytes.
+    pub(super) fn forge_sum(&mut self, key: &str, bytes: &[u8]) {
+        for version in self.objects.get_mut(key).expect("it is there") {
+            version.sum = sum_of(bytes);
         }
     }
 
@@ -171,7 +199,7 @@ impl Bucket {
 
     fn put(&mut self, request: &Request) -> Response {
         let checksum = request.headers.get("x-amz-checksum-sha256");
-        if checksum != Some(&BASE64.encode(&Sha256::digest(&request.body))) {
+        if checksum != Some(&sum_of(&request.body)) {
             return Response::error(400, "BadDigest");
         }
         let newest = self.versions(&request.key).last();
@@ -210,14 +238,29 @@ impl Bucket {
     }
 
     fn get(&mut self, request: &Request) -> Response {
-        let ranges = self.ranges;
-        let bytes = match self.find(request) {
-            Ok(version) => Arc::clone(version.bytes.as_ref().expect("no marker")),
+        let (ranges, sums) = (self.ranges, self.sums);
+        let (bytes, sum) = match self.find(request) {
+            Ok(version) => (
+                Arc::clone(version.bytes.as_ref().expect("no marker")),
+                version.sum.clone(),
+            ),
             Err(response) => return response,
         };
         let range = request.headers.get("range").filter(|_| ranges);
         let Some(range) = range else {
-            return Response::ok(bytes.to_vec());
+            let mut response = Response::ok(bytes.to_vec());
+            let mode = request.headers.get("x-amz-checksum-mode");
+            if mode.is_some_and(|mode| mode == "ENABLED") && sums != Sums::None {
+                let kind = match sums {
+                    Sums::OfParts => "COMPOSITE",
+                    _ => "FULL_OBJECT",
+                };
+                let kind = ("x-amz-checksum-type", kind.to_owned());
+                response
+                    .headers
+                    .extend([kind, ("x-amz-checksum-sha256", sum)]);
+            }
+            return response;
         };
         let (first, last) = range
             .strip_prefix("bytes=")
@@ -347,6 +390,10 @@ impl Bucket {
         }
         Response::ok(body + "</ListVersionsResult>")
     }
+}
+
+fn sum_of(bytes: &[u8]) -> String {
+    BASE64.encode(&Sha256::digest(bytes))
 }
 
 fn shown(key: &str, quoted: bool) -> String {
