@@ -81,6 +81,8 @@ pub enum Bug {
     RecordIdUnchecked,
     /// A pack's bytes are not compared with its name.
     PackNameUnchecked,
+    /// Any checksum that a store tells stands for a pack's bytes.
+    WordUncompared,
     /// Verification passes over a pack that is gone.
     MissingPassedOver,
     /// A path may lead upwards.
@@ -156,6 +158,7 @@ const ALL: &[Bug] = &[
     Bug::ChunkIdUnchecked,
     Bug::RecordIdUnchecked,
     Bug::PackNameUnchecked,
+    Bug::WordUncompared,
     Bug::MissingPassedOver,
     Bug::UpwardsAllowed,
     Bug::LinksFollowed,

@@ -13,6 +13,8 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use indelible_format::planted::{Bug, planted};
+
 use super::visit::{Visit, Visitor};
 use crate::at_once;
 use crate::repository::ListedPack;
@@ -40,7 +42,8 @@ pub(super) fn ask<S: ReadStore + ?Sized>(
         if let Ok(Some(sum)) = visitor.store.stored_sum(&ObjectKey::Pack(listed.pack.id)) {
             has_told.store(true, Ordering::Relaxed);
             let visit = Visit::new(*listed, visitor.sizes);
-            if visit.problem.is_none() && sum == listed_sum(listed) {
+            let is_listed = sum == listed_sum(listed) || planted(Bug::WordUncompared);
+            if visit.problem.is_none() && is_listed {
                 is_vouched.store(true, Ordering::Relaxed);
                 done(&visit);
             }
