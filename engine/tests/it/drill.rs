@@ -144,10 +144,6 @@ impl<'s, S: Site> Drill<'s, S> {
         self.verified()
     }
 
-    fn open<'r>(&self, store: &'r S::Store, key: &Credential) -> Repository<'r, S::Store> {
-        Repository::open(store, None, key, Env::system()).expect("it opens")
-    }
-
     /// A backup as every night, which has to work.
     fn back_up(&mut self, who: Who, dump: Vec<u8>) {
         let (key, name) = match who {
@@ -155,7 +151,7 @@ impl<'s, S: Site> Drill<'s, S> {
             _ => (&self.other, "payroll"),
         };
         let store = self.site.store(who);
-        let mut repository = self.open(&store, key);
+        let mut repository = open(&store, key);
         let taken = take_stream(&mut repository, name, &dump).expect("it is committed");
         assert!(taken.locked.short.is_none(), "{:?}", taken.locked.short);
         self.kept.push((taken.number, dump));
@@ -166,7 +162,7 @@ impl<'s, S: Site> Drill<'s, S> {
         let night = self.kept.len() as u64;
         self.back_up(Who::Other, rows(1_000 + night..1_200 + 2 * night));
         let store = self.site.store(Who::Admin);
-        let repository = self.open(&store, &self.recovery);
+        let repository = open(&store, &self.recovery);
         for (number, dump) in &self.kept {
             let restored = restore_stream(&repository, *number);
             assert_eq!(restored.as_deref(), Ok(&dump[..]), "snapshot {number}");
@@ -176,7 +172,7 @@ impl<'s, S: Site> Drill<'s, S> {
     /// Everything is read, and nothing that was to stay is harmed.
     fn verified(&self) -> Report {
         let store = self.site.store(Who::Admin);
-        let report = verify_with(&self.open(&store, &self.recovery), Level::Data);
+        let report = verify_with(&open(&store, &self.recovery), Level::Data);
         for (number, _) in &self.kept {
             let found = report.snapshots.iter().find(|it| it.number == *number);
             let verdict = found.expect("it is in the report");
@@ -296,7 +292,7 @@ impl<'s, S: Site> Drill<'s, S> {
         self.carry(&home);
 
         let store = self.site.store(Who::Host);
-        let mut repository = self.open(&store, &self.host);
+        let mut repository = open(&store, &self.host);
         let misled = take_stream(&mut repository, "shop", &truth).expect("it is committed");
         self.forged.push(misled.number);
         self.back_up(Who::Other, truth);
@@ -321,7 +317,7 @@ impl<'s, S: Site> Drill<'s, S> {
         home.store.replace(&ObjectKey::Log(number), &entry);
         self.carry(&home);
         let store = self.site.store(Who::Admin);
-        let refused = snapshot_at(&self.open(&store, &self.recovery), number).refused;
+        let refused = snapshot_at(&open(&store, &self.recovery), number).refused;
         assert_eq!(refused, Some(Refusal::Name));
     }
 
@@ -355,6 +351,10 @@ impl<'s, S: Site> Drill<'s, S> {
         });
         assert_eq!(refused.is_some(), S::HAS_QUOTA, "{refused:?}");
     }
+}
+
+fn open<'s, S: ReadStore>(store: &'s S, key: &Credential) -> Repository<'s, S> {
+    Repository::open(store, None, key, Env::system()).expect("it opens")
 }
 
 /// All objects of a store.
