@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 
 use crate::machine;
 
-const HEADING: &str = "# Results\n\nWritten by `benches/compare`, `benches/mount`, `benches/nights` and `benches/sizes`;\ntext outside of the markers stays.\n";
+const HEADING: &str = "# Results\n\nWritten by `benches/compare`, `benches/mount`, `benches/nights`, `benches/places` and\n`benches/sizes`; text outside of the markers stays.\n";
 
 /// The page that is part of the sources.
 pub fn usual() -> PathBuf {

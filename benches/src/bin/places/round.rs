@@ -1,0 +1,159 @@
+//! A round: a fresh repository in each place, and every step on each of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use indelible_benches::databases::Nightly;
+use indelible_benches::measure::{self, Input, Output, Sample};
+use indelible_benches::programs::said_version;
+use indelible_benches::tools::{PASSWORD, Place};
+
+use crate::servers::{Sshd, Weed};
+
+/// Where repositories lie.
+pub(crate) const PLACES: [&str; 3] = ["directory", "ssh", "S3"];
+/// What is done with each, in this order.
+pub(crate) const STEPS: [&str; 4] = ["first snapshot", "unchanged", "restore", "verify packs"];
+
+/// What each step took in each place, one sample a round.
+pub(crate) type Measured = [[Vec<Sample>; STEPS.len()]; PLACES.len()];
+
+/// A dump, and the servers.
+pub(crate) struct Bench {
+    pub(crate) measured: Measured,
+    /// Length of the dump, bytes.
+    pub(crate) len: u64,
+    pub(crate) version: String,
+    program: PathBuf,
+    dir: PathBuf,
+    dump: PathBuf,
+    sshd: Sshd,
+    weed: Weed,
+}
+
+impl Bench {
+    /// Makes the dump and starts the servers.
+    ///
+    /// # Errors
+    ///
+    /// Those of the servers and of the disk.
+    pub(crate) fn prepare(program: PathBuf, size_bytes: u64, dir: &Path) -> anyhow::Result<Self> {
+        let dump = dir.join("dump.sql");
+        Nightly::Heap.start(size_bytes)?.dump(&dump)?;
+        let (ssh, s3) = (dir.join("sshd"), dir.join("weed"));
+        fs::create_dir(&ssh)?;
+        fs::create_dir(&s3)?;
+        Ok(Self {
+            measured: Measured::default(),
+            len: fs::metadata(&dump)?.len(),
+            version: said_version(&program, "version")?,
+            sshd: Sshd::start(&program, &ssh)?,
+            weed: Weed::start(&s3)?,
+            program,
+            dir: dir.to_owned(),
+            dump,
+        })
+    }
+
+    /// Every step, in each place. Places take turns to begin.
+    ///
+    /// # Errors
+    ///
+    /// If the program fails, or restores something else.
+    pub(crate) fn round(&mut self, number: u16) -> anyhow::Result<()> {
+        for turn in 0..PLACES.len() {
+            let at = (turn + usize::from(number)) % PLACES.len();
+            let place = Place::new(self.dir.join(format!("round-{number}-{at}")))?;
+            let environment = self.environment(at, number, &place)?;
+            self.create(&place, &environment, at)
+                .with_context(|| format!("{}: no repository can be made", PLACES[at]))?;
+            for (step, name) in STEPS.iter().enumerate() {
+                let sample = self
+                    .step(&place, &environment, step)
+                    .with_context(|| format!("{}: {name}", PLACES[at]))?;
+                eprintln!("{name:<15} {:<10} {:.2} s", PLACES[at], sample.wall);
+                self.measured[at][step].push(sample);
+            }
+            fs::remove_dir_all(place.file(""))?;
+        }
+        Ok(())
+    }
+
+    fn environment(
+        &self,
+        at: usize,
+        number: u16,
+        place: &Place,
+    ) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let repository = place.repository();
+        Ok(match at {
+            0 => vec![("INDELIBLE_REPO", repository.display().to_string())],
+            1 => {
+                fs::create_dir(&repository)?;
+                self.sshd.serve(&repository)?;
+                self.sshd.environment()
+            }
+            _ => self.weed.environment(&format!("round-{number}")),
+        })
+    }
+
+    fn command(&self, place: &Place, environment: &[(&'static str, String)]) -> Command {
+        let mut command = place.command(&self.program);
+        command
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .env("INDELIBLE_STATE_DIR", place.home().join("state"))
+            .args(["--quiet", "--no-progress"]);
+        command
+    }
+
+    fn create(
+        &self,
+        place: &Place,
+        environment: &[(&'static str, String)],
+        at: usize,
+    ) -> anyhow::Result<()> {
+        let with_passphrase = || {
+            let mut command = self.command(place, environment);
+            command.env("INDELIBLE_PASSPHRASE", PASSWORD);
+            command
+        };
+        let mut init = with_passphrase();
+        init.args(["init", "--derivation-memory", "1"]);
+        if PLACES[at] == "S3" {
+            init.args(["--retain", "7d", "--lock", "governance"]);
+        }
+        measure::prepare(init, &place.log())?;
+        for (right, names) in [("write", &["--names", "*"][..]), ("restore", &[])] {
+            let mut add = with_passphrase();
+            add.args(["key", "add", "--rights", right, "--out"])
+                .arg(place.file(right))
+                .args(names);
+            measure::prepare(add, &place.log())?;
+        }
+        Ok(())
+    }
+
+    fn step(
+        &self,
+        place: &Place,
+        environment: &[(&'static str, String)],
+        step: usize,
+    ) -> anyhow::Result<Sample> {
+        let mut command = self.command(place, environment);
+        let right = if step < 2 { "write" } else { "restore" };
+        command.env("INDELIBLE_KEY_FILE", place.file(right));
+        let into = place.file("restored");
+        match step {
+            0 | 1 => command.arg("snapshot").arg("dump").arg(&self.dump),
+            2 => command.args(["restore", "dump", "--target"]).arg(&into),
+            _ => command.args(["verify", "--level", "packs"]),
+        };
+        let sample = measure::run(command, &Input::Nothing, Output::Logged, &place.log())?;
+        if step == 2 {
+            measure::files_must_equal(&into.join("dump.sql"), &self.dump)?;
+        }
+        Ok(sample)
+    }
+}
