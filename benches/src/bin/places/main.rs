@@ -5,6 +5,7 @@
 //! came out.
 #![forbid(unsafe_code)]
 
+mod long_log;
 mod results;
 mod round;
 mod servers;
@@ -25,7 +26,8 @@ use round::Bench;
 ///
 /// Both servers run on this machine: sshd with `indelible serve` as its forced command,
 /// and SeaweedFS with a bucket that locks. Each round makes three repositories, stores a
-/// dump in each, stores it again unchanged, restores it, and verifies the packs. A full
+/// dump in each, stores it again unchanged, restores it, and verifies the packs. In the
+/// end a long log is copied to each, and opened by a machine that has seen none of it. A full
 /// run writes a section to benches/RESULTS.md.
 #[derive(Parser)]
 #[command(name = "places", version, max_term_width = 100)]
@@ -37,6 +39,10 @@ struct Arguments {
     /// Size of the dump: 500M, 1G (decimal) or 1GiB (binary)
     #[arg(long, default_value = "1G", value_parser = parse_size)]
     size: u64,
+
+    /// Entries of the log that is opened
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    entries: u64,
 
     /// Print the tables and write no page
     #[arg(long)]
@@ -70,7 +76,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         eprintln!("round {} of {}", number + 1, arguments.rounds);
         bench.round(number)?;
     }
-    let told = Told(&bench.measured);
+    bench.long_log(arguments.entries, arguments.rounds)?;
+    let told = Told {
+        measured: &bench.measured,
+        opened: &bench.opened,
+    };
     let facts = [
         format!(
             "{}, commit {}, {}",
@@ -83,6 +93,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "a simulated shop's dump of {} bytes; sshd and SeaweedFS on the loopback of the \
              same machine, whose cores they take too; in S3 everything is locked",
             table::grouped(bench.len)
+        ),
+        format!(
+            "a log of {} entries by two keys, opened without a state",
+            table::grouped(arguments.entries)
         ),
         format!(
             "rounds: {}; medians, but the largest peak of memory",

@@ -12,7 +12,10 @@ use crate::round::{Measured, PLACES, STEPS};
 const MIB: f64 = 1_048_576.0;
 
 /// The report.
-pub(crate) struct Told<'a>(pub(crate) &'a Measured);
+pub(crate) struct Told<'a> {
+    pub(crate) measured: &'a Measured,
+    pub(crate) opened: &'a [Vec<Sample>; PLACES.len()],
+}
 
 fn wall(samples: &[Sample]) -> f64 {
     median(samples.iter().map(|sample| sample.wall))
@@ -30,14 +33,18 @@ impl Told<'_> {
             let _ = writeln!(text, "- {fact}");
         }
         let mut table = Table::new(&["step", "place", "wall s", "of a directory", "peak MiB"]);
-        for (step, name) in STEPS.iter().enumerate() {
-            for (at, place) in PLACES.iter().enumerate() {
-                let samples = &self.0[at][step];
+        let steps = STEPS.iter().enumerate();
+        let mut rows: Vec<(&str, [&[Sample]; PLACES.len()])> = steps
+            .map(|(step, name)| (*name, self.measured.each_ref().map(|of| &of[step][..])))
+            .collect();
+        rows.push(("open a long log", self.opened.each_ref().map(|of| &of[..])));
+        for (name, places) in rows {
+            for (place, samples) in PLACES.iter().zip(places) {
                 table.add(vec![
-                    (*name).to_owned(),
+                    name.to_owned(),
                     (*place).to_owned(),
                     format!("{:.2}", wall(samples)),
-                    format!("{:.2}x", wall(samples) / wall(&self.0[0][step])),
+                    format!("{:.2}x", wall(samples) / wall(places[0])),
                     format!("{:.0}", peak(samples)),
                 ]);
             }
@@ -50,7 +57,7 @@ impl Told<'_> {
     }
 
     fn marks(&self) -> Vec<Target> {
-        let of = |place: usize, step: usize| wall(&self.0[place][step]);
+        let of = |place: usize, step: usize| wall(&self.measured[place][step]);
         let speed = |place| of(0, 0) / of(place, 0);
         let mark = |what: &str, bound, unit, measured| Target {
             what: what.to_owned(),
@@ -58,7 +65,7 @@ impl Told<'_> {
             unit,
             measured: Some(measured),
         };
-        let peaks = self.0.iter().flatten().map(|samples| peak(samples));
+        let peaks = self.measured.iter().flatten().map(|samples| peak(samples));
         vec![
             mark(
                 "First snapshot in S3: speed of one in a directory",

@@ -10,6 +10,7 @@ use indelible_benches::measure::{self, Input, Output, Sample};
 use indelible_benches::programs::said_version;
 use indelible_benches::tools::{PASSWORD, Place};
 
+use crate::long_log;
 use crate::servers::{Sshd, Weed};
 
 /// Where repositories lie.
@@ -23,6 +24,8 @@ pub(crate) type Measured = [[Vec<Sample>; STEPS.len()]; PLACES.len()];
 /// A dump, and the servers.
 pub(crate) struct Bench {
     pub(crate) measured: Measured,
+    /// Opening the long log in each place.
+    pub(crate) opened: [Vec<Sample>; PLACES.len()],
     /// Length of the dump, bytes.
     pub(crate) len: u64,
     pub(crate) version: String,
@@ -47,6 +50,7 @@ impl Bench {
         fs::create_dir(&s3)?;
         Ok(Self {
             measured: Measured::default(),
+            opened: Default::default(),
             len: fs::metadata(&dump)?.len(),
             version: said_version(&program, "version")?,
             sshd: Sshd::start(&program, &ssh)?,
@@ -77,6 +81,38 @@ impl Bench {
                 self.measured[at][step].push(sample);
             }
             fs::remove_dir_all(place.file(""))?;
+        }
+        Ok(())
+    }
+
+    /// Copies a log of so many entries to each place, and opens it, remembering nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the program fails.
+    pub(crate) fn long_log(&mut self, entries: u64, rounds: u16) -> anyhow::Result<()> {
+        let original = Place::new(self.dir.join("original"))?;
+        let here = self.environment(0, 0, &original)?;
+        self.create(&original, &here, 0)?;
+        long_log::fill(&original.repository(), entries)?;
+        for (at, name) in PLACES.iter().enumerate() {
+            let place = Place::new(self.dir.join(format!("long-log-{at}")))?;
+            // A number that no round has.
+            let environment = self.environment(at, rounds, &place)?;
+            let (_, dest) = &environment[0];
+            let mut copy = self.command(&original, &environment);
+            copy.env("INDELIBLE_REPO", original.repository());
+            copy.arg("mirror").arg(dest);
+            measure::prepare(copy, &place.log())?;
+            for round in 0..rounds {
+                let mut list = self.command(&place, &environment);
+                list.env("INDELIBLE_KEY_FILE", original.file("restore"))
+                    .env("INDELIBLE_STATE_DIR", place.file(&format!("state-{round}")))
+                    .arg("list");
+                let sample = measure::run(list, &Input::Nothing, Output::Logged, &place.log())?;
+                eprintln!("{:<15} {name:<10} {:.2} s", "long log", sample.wall);
+                self.opened[at].push(sample);
+            }
         }
         Ok(())
     }
