@@ -160,7 +160,13 @@ pub(crate) struct Init {
     #[command(flatten)]
     pub(crate) locking: Locking,
     /// How a directory keeps the promise.
-    #[arg(long, value_enum, value_name = "HOW", requires = "retain", conflicts_with_all = ["lock", "confirm_compliance"])]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        requires = "retain",
+        conflicts_with = "lock"
+    )]
     pub(crate) immutable: Option<Immutable>,
 }
 

@@ -2,6 +2,7 @@
 //! ssh, or a bucket in S3.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,8 +10,10 @@ use indelible_engine::env::Env;
 use indelible_engine::pace::Limits;
 #[cfg(feature = "s3")]
 use indelible_engine::store::s3::S3Address;
-use indelible_engine::store::{AppendStore, LocalStore};
+use indelible_engine::store::{self, AppendStore, LocalStore, StoreError, Unfit};
 
+use crate::args::Immutable;
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ssh::SshPlace;
 
@@ -71,31 +74,58 @@ impl Place {
     /// The store of an existing repository.
     pub(crate) fn open(&self, env: &Env, limits: &Limits) -> Result<Arc<Store>, Failure> {
         match self {
-            Self::Directory(path) => Ok(Arc::new(LocalStore::open(path, env.entropy.clone())?)),
+            Self::Directory(path) => {
+                let store = LocalStore::open(path, env.entropy.clone())?;
+                Ok(Arc::new(store.with_clock(env.clock.clone())))
+            }
             Self::Ssh(place) => Ok(Arc::new(place.connect(limits)?)),
             #[cfg(feature = "s3")]
             Self::S3(address) => Ok(Arc::new(s3::open(address, env, limits)?)),
         }
     }
 
-    /// The same in a directory, whose files get the immutable flag from now on.
+    /// The same in a directory, whose files are kept from change from now on. Where they
+    /// can't be, no directory is left that was made for them.
     pub(crate) fn create_immutable(
         &self,
         env: &Env,
         limits: &Limits,
+        how: Immutable,
     ) -> Result<Arc<Store>, Failure> {
         let Self::Directory(path) = self else {
             return self.create(env, limits);
         };
-        let store = LocalStore::create(path, env.entropy.clone())?;
-        store.make_immutable()?;
-        Ok(Arc::new(store))
+        let missing: Vec<&Path> = path.ancestors().take_while(|it| !it.exists()).collect();
+        let store = LocalStore::create(path, env.entropy.clone())?.with_clock(env.clock.clone());
+        let made = store.make_immutable(match how {
+            Immutable::Flags => store::Immutable::Flags,
+            Immutable::PosixWorm => store::Immutable::PosixWorm,
+        });
+        let Err(error) = made else {
+            return Ok(Arc::new(store));
+        };
+        for directory in missing {
+            // One that is not empty is not only ours.
+            let _ = fs::remove_dir(directory);
+        }
+        Err(match &error {
+            StoreError::Unfit {
+                lacks: Unfit::NotWriteOnce { .. },
+                ..
+            } => Failure::of(Exit::Policy, &error).hint(
+                "name a directory on a WORM volume; if it is one, see that the clocks agree, and that it commits files that become read-only",
+            ),
+            _ => error.into(),
+        })
     }
 
     /// The store where a repository is to be made, or stands already.
     pub(crate) fn create(&self, env: &Env, limits: &Limits) -> Result<Arc<Store>, Failure> {
         match self {
-            Self::Directory(path) => Ok(Arc::new(LocalStore::create(path, env.entropy.clone())?)),
+            Self::Directory(path) => {
+                let store = LocalStore::create(path, env.entropy.clone())?;
+                Ok(Arc::new(store.with_clock(env.clock.clone())))
+            }
             Self::Ssh(_) => self.open(env, limits),
             #[cfg(feature = "s3")]
             Self::S3(_) => self.open(env, limits),

@@ -52,7 +52,7 @@ pub(crate) mod wire;
 pub use error::{Action, Answer, ErrorClass, StoreError, Unfit};
 pub use faulty::FaultyStore;
 pub use key::{Area, LOG_NUMBER_MAX, ObjectKey};
-pub use local::LocalStore;
+pub use local::{Immutable, LocalStore};
 pub use memory::MemoryStore;
 pub use remote::RemoteStore;
 #[cfg(feature = "s3")]
@@ -433,4 +433,7 @@ pub struct Capabilities {
     /// The store locks what is put into it for some time, and locks can be
     /// extended. Without that, [`AppendStore::extend_lock`] is not to be called.
     pub locks: bool,
+    /// A lock holds against everybody until it ends, whatever is asked for: none may be
+    /// longer than somebody who could not take it back wanted.
+    pub final_locks: bool,
 }

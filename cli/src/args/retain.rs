@@ -85,6 +85,21 @@ pub(crate) enum Immutable {
     /// Every file gets the immutable flag of Linux (`chattr +i`), which only root can set
     /// and clear. It stops others, and costs root one command.
     Flags,
+    /// Every file is committed on a write-once (WORM) filesystem that takes permissions
+    /// and access times for it: NetApp SnapLock, Dell SmartLock and others. It is tried
+    /// first whether the filesystem heeds them. Nobody can take such a lock back, so the
+    /// longest SPAN has to be confirmed as for `--lock compliance`.
+    PosixWorm,
+}
+
+impl Immutable {
+    /// Who may break the locks.
+    pub(crate) fn mode(self) -> LockMode {
+        match self {
+            Self::Flags => LockMode::Governance,
+            Self::PosixWorm => LockMode::Compliance,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -31,7 +31,8 @@ const FIRST_LOCK_MS: u64 = 86_400_000;
 pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
     let place = context.place()?;
     let promises: Vec<Promise> = args.retain.iter().map(RetainFor::promise).collect();
-    let mode = args.locking.mode().unwrap_or(LockMode::Governance);
+    let mode = args.locking.mode().or(args.immutable.map(Immutable::mode));
+    let mode = mode.unwrap_or(LockMode::Governance);
     refuse_misuse(&place, args)?;
     refuse_existing(context, &place)?;
     if mode == LockMode::Compliance {
@@ -39,7 +40,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<Exit, Failure> {
     }
     let immutable = args
         .immutable
-        .map(|Immutable::Flags| place.create_immutable(&context.env, &context.limits));
+        .map(|how| place.create_immutable(&context.env, &context.limits, how));
     let immutable = immutable.transpose()?;
     let (passphrase, drawn) = choose_passphrase(context, args)?;
     let cost = Cost {
@@ -99,6 +100,12 @@ fn refuse_misuse(place: &Place, args: &Init) -> Result<(), Failure> {
             "behind ssh, make the repository on the machine that serves it; a bucket has locks: --lock",
         ));
     }
+    if args.immutable == Some(Immutable::Flags) && args.locking.confirm_compliance.is_some() {
+        return Err(
+            Failure::usage("flags are no compliance locks: root clears them")
+                .hint("leave out --confirm-compliance"),
+        );
+    }
     if args.retain.is_empty() && args.locking.mode().is_some() {
         return Err(
             Failure::usage("--lock says how to lock, and nothing says for how long")
@@ -118,7 +125,7 @@ fn must_lock(place: &Place, store: &Store, mode: LockMode) -> Result<(), Failure
         Exit::Policy,
         format!("{place} locks nothing, so nothing would keep the promise"),
     )
-    .hint("use a bucket with Object Lock, --immutable flags in a directory, or leave out --retain"))
+    .hint("use a bucket with Object Lock, --immutable in a directory, or leave out --retain"))
 }
 
 /// Says so before a passphrase is asked for. Creation itself decides.

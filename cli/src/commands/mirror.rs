@@ -1,6 +1,6 @@
 //! `indelible mirror`.
 
-use indelible_engine::mirror::{Lost, LostCause, Mirrored, mirror};
+use indelible_engine::mirror::{Lost, LostCause, Mirrored, ShortLock, mirror};
 use indelible_engine::store::StoreError;
 use indelible_format::policy::LockMode;
 use serde_json::json;
@@ -31,9 +31,15 @@ pub(crate) fn run(context: &Context, args: &Mirror) -> Result<Exit, Failure> {
         output::warn(context, &describe(lost));
     }
     if let Some((key, error)) = &mirrored.locks.short {
-        let failure = Failure::of(Exit::ShortLock, error).hint(
-            "the copy is whole, and not locked for as long as the original; mirror again with credentials that may lock",
-        );
+        let hint = match error {
+            ShortLock::BeyondAllowed => {
+                "the copy is whole; for longer locks mirror again with --lock compliance --confirm-compliance SPAN"
+            }
+            _ => {
+                "the copy is whole, and not locked for as long as the original; mirror again with credentials that may lock"
+            }
+        };
+        let failure = Failure::of(Exit::ShortLock, error).hint(hint);
         output::warn(context, &format!("{key} of the copy:"));
         output::warn_failure(context, &failure);
     }
@@ -60,9 +66,18 @@ fn prepare_locks(context: &Context, args: &Mirror, copy: &Store) -> Result<u64, 
         .locking
         .confirm_compliance
         .map(crate::when::KeptFor::ms);
+    let can = copy.capabilities();
     let Some(mode) = args.locking.mode() else {
-        return Ok(u64::MAX);
+        // Nobody said for how long the copy may be locked, and nobody could unlock it.
+        return Ok(if can.final_locks { 0 } else { u64::MAX });
     };
+    if can.final_locks && mode != LockMode::Compliance {
+        return Err(Failure::usage(format!(
+            "locks in {} hold against everybody, until they end",
+            args.dest
+        ))
+        .hint("give --lock compliance, and the longest that the copy may get"));
+    }
     if mode == LockMode::Compliance && confirmed.is_none() {
         return Err(
             Failure::usage("compliance locks hold against everybody, until they end")
@@ -70,7 +85,7 @@ fn prepare_locks(context: &Context, args: &Mirror, copy: &Store) -> Result<u64, 
         );
     }
     copy.lock_new(mode, FIRST_LOCK_MS);
-    if !copy.capabilities().locks {
+    if !can.locks {
         return Err(
             Failure::new(Exit::Policy, format!("{} locks nothing", args.dest))
                 .hint("use a bucket with Object Lock, or leave out --lock"),

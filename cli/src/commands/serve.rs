@@ -23,6 +23,7 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<Exit, Failure> {
     let root = std::path::absolute(&args.append_only)
         .map_err(|error| Failure::io(format!("find {}", args.append_only.display()), &error))?;
     let store = LocalStore::open(&root, context.env.entropy.clone())?;
+    let store = store.with_clock(context.env.clock.clone());
     let quota = args.max_bytes.map(|most| {
         let account = Name::new(args.account.as_bytes()).map_err(|error| {
             Failure::usage(format!(

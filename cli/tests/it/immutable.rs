@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support::{World, noise};
 
 /// Clears the flags in the end, so that the directory can be removed.
-struct Flagged(PathBuf);
+pub(crate) struct Flagged(pub(crate) PathBuf);
 
 impl Drop for Flagged {
     fn drop(&mut self) {
@@ -15,7 +15,7 @@ impl Drop for Flagged {
     }
 }
 
-fn chattr(change: &str, path: &Path) -> bool {
+pub(crate) fn chattr(change: &str, path: &Path) -> bool {
     let ran = Command::new("chattr")
         .args(["-R", change])
         .arg(path)
@@ -24,7 +24,7 @@ fn chattr(change: &str, path: &Path) -> bool {
 }
 
 /// Whether this machine and this user can set flags where tests write.
-fn can_flag(world: &World) -> bool {
+pub(crate) fn can_flag(world: &World) -> bool {
     let file = world.file("canary", "x");
     let can = chattr("+i", &file) && chattr("-i", &file);
     if !can {

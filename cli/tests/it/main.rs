@@ -14,3 +14,4 @@ mod ssh;
 mod support;
 mod transcripts;
 mod verify;
+mod worm;

@@ -3,6 +3,7 @@
 
 pub(crate) mod mounted;
 mod ran;
+pub(crate) mod worm;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

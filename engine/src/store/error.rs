@@ -223,7 +223,18 @@ pub enum Unfit {
     /// A file was removed that had the immutable flag.
     #[error("its filesystem takes the immutable flag and does not heed it")]
     FlagIgnored,
-    /// The directory says that objects are kept from change in another way.
+    /// A canary was changed or removed that was made read-only, to be kept until a date.
+    #[error(
+        "its filesystem is not write-once: a file that was committed (made read-only, with a date to be kept until) can be changed all the same: it was tried to {tried}"
+    )]
+    NotWriteOnce {
+        /// What was let through.
+        tried: &'static str,
+    },
+    /// Objects are kept from change already, not as was asked.
+    #[error("its file `immutable` names another way to keep objects from change")]
+    OtherMode,
+    /// The directory says that objects are kept from change in a way unknown to us.
     #[error(
         "its file `immutable` names a way to keep objects from change that this release does not know"
     )]

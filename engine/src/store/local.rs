@@ -31,32 +31,29 @@ mod immutable;
 mod probe;
 mod read;
 pub mod simulated;
+mod stage;
+mod worm;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use self::files::{Files, RealFiles};
+pub use self::immutable::Immutable;
 use super::probe::{Attempt, ProbeTerms};
 use super::{
     Action, AppendStore, Area, ObjectKey, PutOutcome, ReadStore as _, StoreError, VersionId,
 };
-use crate::env::Entropy;
+use crate::env::{Clock, Entropy, SystemClock};
 
 use indelible_format::planted::{Bug, planted};
+use indelible_format::policy::LockMode;
 
 /// Where files are written before they have their name.
 const STAGING: &str = "tmp";
-
-/// How many times an object is written before a failing sync is believed.
-const WRITE_ATTEMPTS: u32 = 3;
-
-/// How many names are tried for a staged file. Random names do not meet; those
-/// of a test that replays the same seed over its own litter do.
-const NAME_ATTEMPTS: u32 = 1_000;
 
 /// A store in a directory.
 pub struct LocalStore<F: Files = RealFiles> {
@@ -65,8 +62,14 @@ pub struct LocalStore<F: Files = RealFiles> {
     entropy: Arc<dyn Entropy>,
     /// What is known of the directories that objects were put into.
     anchors: Mutex<BTreeMap<String, Anchor>>,
-    /// Whether objects get the immutable flag.
-    flags: AtomicBool,
+    /// Says when locks end that are to last for some time.
+    clock: Arc<dyn Clock>,
+    /// How objects are kept from change, once it is known.
+    mode: OnceLock<Immutable>,
+    /// For how long what is put is locked at first, in milliseconds.
+    first_span_ms: AtomicU64,
+    /// Until when what names the mode is known to be locked.
+    mode_until_ms: AtomicU64,
 }
 
 impl<F: Files> fmt::Debug for LocalStore<F> {
@@ -145,93 +148,17 @@ impl<F: Files> LocalStore<F> {
             location,
             entropy,
             anchors: Mutex::default(),
-            flags: AtomicBool::new(false),
+            clock: Arc::new(SystemClock::new()),
+            mode: OnceLock::new(),
+            first_span_ms: AtomicU64::new(worm::FIRST_SPAN_MS),
+            mode_until_ms: AtomicU64::new(0),
         }
     }
 
-    /// Writes and syncs a file in `tmp/` and answers its path.
-    fn stage(&self, bytes: &[u8]) -> Result<String, StoreError> {
-        let mut attempt = 1;
-        loop {
-            let (path, mut file) = self.create_staged()?;
-            let written = self
-                .write_all(&mut file, bytes)
-                .map_err(|source| (Action::Write, source))
-                // Interrupted or not, a sync that failed has failed.
-                .and_then(|()| {
-                    self.sync_staged(&file)
-                        .map_err(|source| (Action::Sync, source))
-                });
-            drop(file);
-            let Err((action, source)) = written else {
-                return Ok(path);
-            };
-            self.discard(&path);
-            if action != Action::Sync || attempt == WRITE_ATTEMPTS {
-                return Err(StoreError::Io {
-                    action,
-                    path,
-                    source,
-                });
-            }
-            attempt += 1;
-        }
-    }
-
-    /// Makes a staged file's bytes durable, by the only try that means anything.
-    fn sync_staged(&self, file: &F::File) -> io::Result<()> {
-        if planted(Bug::FileUnsynced) {
-            return Ok(());
-        }
-        let synced = self.files.fsync(file);
-        if synced.is_err() && planted(Bug::SyncRetried) {
-            return self.files.fsync(file);
-        }
-        synced
-    }
-
-    /// Creates an empty file in `tmp/` under a name that nobody can foresee.
-    fn create_staged(&self) -> Result<(String, F::File), StoreError> {
-        let mut attempt = 1;
-        loop {
-            let mut name = [0; 16];
-            self.entropy.fill(&mut name);
-            let path = format!("{STAGING}/{:032x}", u128::from_be_bytes(name));
-            match retry(|| self.files.create_new(&path)) {
-                Ok(file) => return Ok((path, file)),
-                Err(error)
-                    if error.kind() == io::ErrorKind::AlreadyExists && attempt < NAME_ATTEMPTS =>
-                {
-                    attempt += 1;
-                }
-                Err(source) => {
-                    return Err(StoreError::Io {
-                        action: Action::Create,
-                        path,
-                        source,
-                    });
-                }
-            }
-        }
-    }
-
-    fn write_all(&self, file: &mut F::File, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match retry(|| self.files.write(file, bytes))? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => bytes = &bytes[written..],
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes a file that this store staged.
-    ///
-    /// A failure is of no consequence: the file costs space, and nobody reads
-    /// it. Where the fate of the link is unclear this also settles it, for a
-    /// link that the server has yet to make can no longer succeed.
-    fn discard(&self, staged: &str) {
-        let _ = self.files.unlink(staged);
+    /// With another clock than the system's.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// Gives a staged file its name.
@@ -404,12 +331,14 @@ impl<F: Files> AppendStore for LocalStore<F> {
             self.hold_log(directory_of(&path))?;
         }
         self.make_directory(STAGING)?;
-        let staged = self.stage(bytes)?;
+        let staged = self.stage(bytes, self.mode())?;
         let outcome = self.publish(&staged, key, bytes);
         self.discard(&staged);
-        if self.keeps_flags() && matches!(&outcome, Ok(outcome) if outcome.is_stored()) {
-            // It is stored without a flag too. Whoever asks for its lock is told.
-            let _ = self.flag(&path, true);
+        if let Some(how) = self.mode()
+            && matches!(&outcome, Ok(outcome) if outcome.is_stored())
+        {
+            // It is stored without a lock too. Whoever asks for that is told.
+            let _ = self.keep(&path, how);
         }
         outcome
     }
@@ -427,23 +356,19 @@ impl<F: Files> AppendStore for LocalStore<F> {
         version: &VersionId,
         until_ms: u64,
     ) -> Result<(), StoreError> {
-        if !self.keeps_flags() {
-            return Err(StoreError::LocksUnsupported {
-                location: self.location.clone(),
-            });
+        if *version != VersionId::only() {
+            return Err(StoreError::NotFound { key: *key });
         }
-        match self.locked_until(key, version)? {
-            Some(locked_until_ms) if locked_until_ms > until_ms => Err(StoreError::WouldShorten {
-                key: *key,
-                locked_until_ms,
-            }),
-            Some(_) => Ok(()),
-            None => self.flag(&key.path(), true),
-        }
+        self.keep_until(key, until_ms)
+    }
+
+    fn lock_new(&self, _mode: LockMode, span_ms: u64) {
+        self.lock_first(span_ms);
     }
 
     fn probe(&self, _terms: &ProbeTerms) -> Result<Vec<Attempt>, StoreError> {
-        self.attack_canaries()
+        let attempts = self.attack_canaries(self.mode())?;
+        Ok(attempts.into_iter().map(|(_, attempt)| attempt).collect())
     }
 }
 

@@ -397,6 +397,7 @@ impl ReadStore for MemoryStore {
             versions: true,
             conditional_create: true,
             locks: self.locking.is_some(),
+            final_locks: false,
         }
     }
 

@@ -344,6 +344,7 @@ impl ReadStore for RemoteStore {
             versions: false,
             conditional_create: self.conditional_create,
             locks: self.locks,
+            final_locks: false,
         }
     }
 

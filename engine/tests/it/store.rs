@@ -8,6 +8,7 @@ mod scripted;
 #[cfg(feature = "s3")]
 mod seaweedfs;
 mod simulated;
+mod worm;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

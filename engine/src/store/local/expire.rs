@@ -1,7 +1,7 @@
 //! Removes objects from a directory.
 //!
 //! Why it is safe: only the code that sweeps holds an [`ExpireStore`], only packs and commit
-//! records are removed, and what carries the immutable flag is not.
+//! records are removed, and what is locked is not.
 
 use std::io;
 
@@ -16,7 +16,9 @@ impl<F: Files> ExpireStore for LocalStore<F> {
         }
         // What was planted under an object's name is not ours to remove.
         self.size(key)?;
-        if let Some(until_ms) = self.flagged_until(key)? {
+        if let Some(until_ms) = self.kept_until(key)?
+            && until_ms > self.clock.now_unix_ms()
+        {
             return Err(StoreError::Locked {
                 key: *key,
                 until_ms,

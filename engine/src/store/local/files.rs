@@ -11,7 +11,11 @@
 //! over it later.
 //!
 //! Nothing here tries again: whether a call that failed may be repeated is for
-//! the store to know. There is no rename and no truncation.
+//! the store to know. There is no rename and no truncation,
+//! but of canaries.
+
+mod attack;
+mod retention;
 
 use std::ffi::OsStr;
 use std::io;
@@ -21,6 +25,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+
+pub use self::attack::Attack;
+pub use self::retention::Retention;
 
 /// What the umask may narrow further: an object is never written again, and
 /// who may read it is the umask's choice.
@@ -120,6 +127,24 @@ pub trait Files: Send + Sync {
         Ok(false)
     }
 
+    /// Creates a file as [`Files::create_new`] does, but writable for its owner until it is
+    /// committed: a write-once filesystem commits what stops being writable, and nothing
+    /// that never was.
+    fn create_writable(&self, _path: &str) -> io::Result<Self::File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Sets a file's access time, in seconds since 1970, and then takes its write bits, where
+    /// it has some; durably. So a write-once filesystem is told to keep it until then.
+    fn commit(&self, _path: &str, _until_s: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// What [`Files::commit`] left of a file.
+    fn retention(&self, _path: &str) -> io::Result<Retention> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Does to a canary what nobody should do to an object.
     fn attack(&self, _attack: Attack, _path: &str) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
@@ -128,28 +153,12 @@ pub trait Files: Send + Sync {
     /// Removes a directory of canaries with what can be removed.
     fn clear_canaries(&self, _directory: &str) {}
 
+    /// Removes a directory if nothing is in it.
+    fn remove_empty(&self, _directory: &str) {}
+
     /// Calls `each` for every name in a directory but `.` and `..`, with the way
     /// to inspect it as [`Files::stat`] does.
     fn list(&self, path: &str, each: &mut EachName<'_>) -> io::Result<()>;
-}
-
-/// What can be done to a file that nobody should do to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attack {
-    /// Remove its name.
-    Remove,
-    /// Write into it.
-    Write,
-    /// Cut it to nothing.
-    Truncate,
-    /// Give it another name in its directory.
-    Rename,
-    /// Put another file in its place.
-    Replace,
-    /// Clear its immutable flag.
-    ClearFlag,
-    /// Rename its directory, and back.
-    RenameParent,
 }
 
 /// What is called for a name in a directory that is listed.
@@ -207,6 +216,14 @@ impl RealFiles {
     fn enter<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         Ok((self.directory(directory)?, name))
+    }
+
+    /// Creates a file that must not exist yet.
+    fn create_file(&self, path: &str, mode: Mode) -> io::Result<OwnedFd> {
+        let (directory, name) = self.enter(path)?;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(directory, name, flags, mode)?)
     }
 
     /// Opens a directory, one component after the other.
@@ -274,10 +291,11 @@ impl Files for RealFiles {
     type File = OwnedFd;
 
     fn create_new(&self, path: &str) -> io::Result<OwnedFd> {
-        let (directory, name) = self.enter(path)?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(directory, name, flags, OBJECT_MODE)?)
+        self.create_file(path, OBJECT_MODE)
+    }
+
+    fn create_writable(&self, path: &str) -> io::Result<OwnedFd> {
+        self.create_file(path, OBJECT_MODE | Mode::WUSR)
     }
 
     fn write(&self, file: &mut OwnedFd, bytes: &[u8]) -> io::Result<usize> {
@@ -358,6 +376,14 @@ impl Files for RealFiles {
         Ok(rustix::fs::fsync(&file)?)
     }
 
+    fn commit(&self, path: &str, until_s: u64) -> io::Result<()> {
+        retention::commit(&self.open(path)?, until_s)
+    }
+
+    fn retention(&self, path: &str) -> io::Result<Retention> {
+        retention::of(&self.open(path)?)
+    }
+
     fn is_immutable(&self, path: &str) -> io::Result<bool> {
         match flags_of(&self.open(path)?) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
@@ -366,30 +392,7 @@ impl Files for RealFiles {
     }
 
     fn attack(&self, attack: Attack, path: &str) -> io::Result<()> {
-        let (directory, name) = self.enter(path)?;
-        let other = format!("{name}.other");
-        let write = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = |flags| rustix::fs::openat(&directory, name, write | flags, Mode::empty());
-        match attack {
-            Attack::Remove => rustix::fs::unlinkat(&directory, name, AtFlags::empty())?,
-            Attack::Write => drop(rustix::io::write(open(OFlags::empty())?, b"forged")?),
-            Attack::Truncate => drop(open(OFlags::TRUNC)?),
-            Attack::Rename => rustix::fs::renameat(&directory, name, &directory, &other)?,
-            Attack::Replace => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
-                drop(rustix::fs::openat(&directory, &other, flags, OBJECT_MODE)?);
-                rustix::fs::renameat(&directory, &other, &directory, name)?;
-            }
-            Attack::ClearFlag => self.set_immutable(path, false)?,
-            Attack::RenameParent => {
-                let (path, _) = path.rsplit_once('/').ok_or(io::ErrorKind::Unsupported)?;
-                let (above, name) = self.enter(path)?;
-                let moved = format!("{name}.moved");
-                rustix::fs::renameat(&above, name, &above, &moved)?;
-                rustix::fs::renameat(&above, &moved, &above, name)?;
-            }
-        }
-        Ok(())
+        self.carry_out(attack, path)
     }
 
     fn clear_canaries(&self, directory: &str) {
@@ -401,6 +404,10 @@ impl Files for RealFiles {
             let _ = self.set_immutable(&path, false);
             let _ = self.unlink(&path);
         }
+        self.remove_empty(directory);
+    }
+
+    fn remove_empty(&self, directory: &str) {
         if let Ok((above, name)) = self.enter(directory) {
             let _ = rustix::fs::unlinkat(above, name, AtFlags::REMOVEDIR);
         }

@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::io;
 
 use super::files::{FileStat, Files, Kind};
+use super::immutable::Immutable;
 use super::{LocalStore, retry};
 use crate::store::{
     Action, Area, Capabilities, Listed, ObjectKey, ReadStore, StoreError, Version, VersionId,
@@ -285,7 +286,7 @@ impl<F: Files> ReadStore for LocalStore<F> {
         if *version != VersionId::only() {
             return Err(StoreError::NotFound { key: *key });
         }
-        self.flagged_until(key)
+        self.kept_until(key)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -293,7 +294,8 @@ impl<F: Files> ReadStore for LocalStore<F> {
             distant: false,
             versions: false,
             conditional_create: true,
-            locks: self.keeps_flags(),
+            locks: self.mode().is_some(),
+            final_locks: self.mode() == Some(Immutable::PosixWorm),
         }
     }
 

@@ -359,6 +359,7 @@ impl ReadStore for S3Store {
             versions: true,
             conditional_create: self.is_conditional(),
             locks: self.lock().is_some(),
+            final_locks: false,
         }
     }
 

@@ -13,8 +13,8 @@ use indelible_engine::store::conformance::{self, Subject};
 use indelible_engine::store::local::files::{Files as _, RealFiles};
 use indelible_engine::store::probe::{Outcome, ProbeTerms};
 use indelible_engine::store::{
-    Action, AppendStore as _, ErrorClass, ExpireStore, LocalStore, ObjectKey, ReadStore as _,
-    StoreError,
+    Action, AppendStore as _, ErrorClass, ExpireStore, Immutable, LocalStore, ObjectKey,
+    ReadStore as _, StoreError,
 };
 use indelible_engine::verify::ProblemKind;
 use indelible_format::attest::Level;
@@ -37,7 +37,7 @@ impl Place {
     fn new() -> Option<Self> {
         let root = TempDir::new().expect("a temporary directory");
         let store = open(root.path());
-        match store.make_immutable() {
+        match store.make_immutable(Immutable::Flags) {
             Ok(()) => Some(Self { store, root }),
             Err(StoreError::Io {
                 action: Action::Lock,
@@ -193,7 +193,7 @@ fn probing_tells_flags_from_none() {
 /// Method: another word in its file, the right one and more, and nothing.
 #[test]
 fn unknown_ways_are_refused() {
-    for mode in ["", "flags", "flags\n\n", "posix-worm\n"] {
+    for mode in ["", "flags", "flags\n\n", "posix-worm", "worm\n"] {
         let root = TempDir::new().expect("a temporary directory");
         fs::write(root.path().join("immutable"), mode).expect("it is ours");
         let opened = LocalStore::open(root.path(), Arc::new(OsEntropy));
