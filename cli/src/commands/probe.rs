@@ -16,7 +16,18 @@ pub(crate) fn run(context: &Context, args: &Probe) -> Result<Exit, Failure> {
         mode: args.lock.mode(),
         over_lock_ms: args.over_lock.map(crate::when::KeptFor::ms),
     };
-    let attempts = store.probe(&terms)?;
+    let attempts = store.probe(&terms).map_err(|error| {
+        // Behind a server, what is attacked is the first entry of the log.
+        if error.is_not_found() {
+            Failure::new(
+                Exit::NoRepository,
+                format!("there is no repository at {place}"),
+            )
+            .hint("make one there with `indelible init`; what it does not hold can't be attacked")
+        } else {
+            error.into()
+        }
+    })?;
     let holds = withstood(&attempts);
     if context.common.json {
         tell_programs(&attempts, holds);

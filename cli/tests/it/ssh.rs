@@ -1,6 +1,7 @@
 //! Repositories behind ssh, with a real server of ssh: everything works over it, and
 //! who has a host's credentials and speaks the protocol himself changes nothing.
 
+mod immutable;
 mod server;
 
 use std::fs;
@@ -27,22 +28,30 @@ impl Site {
     /// With a repository made over ssh; none if this machine has no server.
     fn new(terms: &str) -> Option<Self> {
         let world = World::empty();
-        let served = world.path("served");
-        fs::create_dir(&served).expect("it is new");
-        let sshd = Sshd::start(&world, &served, terms)?;
-        let site = Self {
-            writer: world.path("host.key"),
-            world,
-            sshd,
-        };
+        fs::create_dir(world.path("served")).expect("it is new");
+        let site = Self::serving(world, terms)?;
         site.indelible(&["init", "--derivation-memory", "1"])
             .run()
             .exits(0);
-        site.indelible(&["key", "add", "--rights", "write", "--names", "*", "--out"])
-            .arg(&site.writer)
+        site.add_writer();
+        Some(site)
+    }
+
+    /// One that serves the directory `served` of a world.
+    fn serving(world: World, terms: &str) -> Option<Self> {
+        let sshd = Sshd::start(&world, &world.path("served"), terms)?;
+        Some(Self {
+            writer: world.path("host.key"),
+            world,
+            sshd,
+        })
+    }
+
+    fn add_writer(&self) {
+        self.indelible(&["key", "add", "--rights", "write", "--names", "*", "--out"])
+            .arg(&self.writer)
             .run()
             .exits(0);
-        Some(site)
     }
 
     fn indelible(&self, args: &[&str]) -> Run {
