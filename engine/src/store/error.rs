@@ -225,7 +225,7 @@ pub enum Unfit {
     FlagIgnored,
     /// A canary was changed or removed that was made read-only, to be kept until a date.
     #[error(
-        "its filesystem is not write-once: a file that was committed (made read-only, with a date to be kept until) can be changed all the same: it was tried to {tried}"
+        "its filesystem is not write-once: a file that was committed (made read-only, with a date to be kept until) can be changed all the same: an attempt to {tried} succeeded"
     )]
     NotWriteOnce {
         /// What was let through.

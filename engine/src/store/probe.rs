@@ -99,6 +99,15 @@ pub(super) fn of_served<S: AppendStore + ?Sized>(
     };
     let none = || (Outcome::Refused, NONE.to_owned());
     let locked_until_ms = store.locked_until(&first, &only)?;
+    let shorten = |before_ms: u64| {
+        let (outcome, answer) = lock(before_ms - 1_000);
+        // What it answers is one thing, and how long it locks another.
+        match (outcome, store.locked_until(&first, &only)) {
+            (_, Ok(now_ms)) if now_ms < Some(before_ms) => (Outcome::Done, "it was done".into()),
+            (Outcome::Done, Ok(_)) => (Outcome::InVain, "it is locked as long as before".into()),
+            _ => (outcome, answer),
+        }
+    };
     let untried = |why: &str| (Outcome::Unknown, why.to_owned());
     let attempts = [
         (("delete", "remove an object"), none()),
@@ -115,7 +124,7 @@ pub(super) fn of_served<S: AppendStore + ?Sized>(
         (
             ("shorten", "make a lock shorter"),
             match locked_until_ms {
-                Some(until_ms) if until_ms > 1_000 => lock(until_ms - 1_000),
+                Some(until_ms) if until_ms > 1_000 => shorten(until_ms),
                 _ => untried("the directory locks nothing"),
             },
         ),
@@ -124,6 +133,7 @@ pub(super) fn of_served<S: AppendStore + ?Sized>(
             match (locked_until_ms, terms.over_lock_ms) {
                 (None, _) => untried("the directory locks nothing"),
                 (_, None) => untried("it was not asked for"),
+                (Some(u64::MAX), _) => untried("it is locked for good"),
                 (Some(until_ms), Some(span_ms)) => lock(until_ms.saturating_add(span_ms)),
             },
         ),

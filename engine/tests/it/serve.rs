@@ -3,6 +3,7 @@
 
 mod cuts;
 mod enemy;
+mod probe;
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::sync::Arc;

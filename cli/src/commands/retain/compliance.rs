@@ -49,7 +49,7 @@ pub(crate) fn confirm(
     output::warn(
         context,
         &format!(
-            "compliance locks can't be taken back by anyone, the bucket's owner and its provider included.\n\
+            "compliance locks can't be taken back by anyone, the storage's owner and its provider included.\n\
              What a snapshot needs is stored, and paid for, at least {days} days and up to {most} after the last snapshot\n\
              that needs it: {most} TiB-days for each TiB, which nothing can cancel but closing the account.",
         ),
