@@ -99,15 +99,6 @@ pub(super) fn of_served<S: AppendStore + ?Sized>(
     };
     let none = || (Outcome::Refused, NONE.to_owned());
     let locked_until_ms = store.locked_until(&first, &only)?;
-    let shorten = |before_ms: u64| {
-        let (outcome, answer) = lock(before_ms - 1_000);
-        // What it answers is one thing, and how long it locks another.
-        match (outcome, store.locked_until(&first, &only)) {
-            (_, Ok(now_ms)) if now_ms < Some(before_ms) => (Outcome::Done, "it was done".into()),
-            (Outcome::Done, Ok(_)) => (Outcome::InVain, "it is locked as long as before".into()),
-            _ => (outcome, answer),
-        }
-    };
     let untried = |why: &str| (Outcome::Unknown, why.to_owned());
     let attempts = [
         (("delete", "remove an object"), none()),
@@ -124,7 +115,9 @@ pub(super) fn of_served<S: AppendStore + ?Sized>(
         (
             ("shorten", "make a lock shorter"),
             match locked_until_ms {
-                Some(until_ms) if until_ms > 1_000 => shorten(until_ms),
+                Some(until_ms) if until_ms > 1_000 => {
+                    seen_shorter(store, until_ms, lock(until_ms - 1_000))
+                }
                 _ => untried("the directory locks nothing"),
             },
         ),
@@ -140,6 +133,23 @@ pub(super) fn of_served<S: AppendStore + ?Sized>(
     ];
     let attempt = |(what, (outcome, answer))| Attempt::new(what, outcome, answer);
     Ok(attempts.into_iter().map(attempt).collect())
+}
+
+/// What became of the first entry's lock, of which something is said: what a store answers
+/// is one thing, and how long it locks another.
+fn seen_shorter<S: AppendStore + ?Sized>(
+    store: &S,
+    before_ms: u64,
+    (outcome, answer): (Outcome, String),
+) -> (Outcome, String) {
+    match (
+        outcome,
+        store.locked_until(&ObjectKey::Log(0), &VersionId::only()),
+    ) {
+        (_, Ok(now_ms)) if now_ms < Some(before_ms) => (Outcome::Done, "it was done".to_owned()),
+        (Outcome::Done, Ok(_)) => (Outcome::InVain, "it is locked as long as before".to_owned()),
+        _ => (outcome, answer),
+    }
 }
 
 fn refused(error: &StoreError) -> (Outcome, String) {
