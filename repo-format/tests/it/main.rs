@@ -2,6 +2,8 @@
 //! properties of every encoder and decoder; and what the decoded values say.
 
 mod codecs;
+mod codings;
+mod contents;
 mod decoders;
 mod fixture;
 mod frame;

@@ -186,6 +186,42 @@ fn only_administrators_stop_writers() {
     }
 }
 
+/// An epoch has a number above that of the one before, by at most 256; and its own
+/// signer may go on with it. Every entry that did either counts (SPEC 3.16, 11).
+///
+/// Method: epochs at each edge of what may follow, behind none, one and two others.
+#[test]
+fn epochs_go_up_by_bounded_steps() {
+    let mut log = Log::begin();
+    log.append(ADMIN, &authorize_kinds(2, Rights::ALL, u32::MAX));
+    let read = |log: &Log| History::read(log.objects(), &[]).unwrap();
+    let mut last = 0;
+    for (number, step) in (0..).zip([256, 1, 0, 100]) {
+        let authority = read(&log).authority;
+        assert_eq!((authority.last_epoch(), authority.rekeys()), (last, number));
+        for (seed, epoch, valid) in [
+            (ADMIN, last.wrapping_sub(1), false),
+            (ADMIN, last, number > 0),
+            (2, last, false),
+            (2, last + 1, true),
+            (ADMIN, last + 256, true),
+            (ADMIN, last + 257, false),
+            (ADMIN, u32::MAX, false),
+        ] {
+            if epoch == 0 {
+                continue;
+            }
+            let mut log = log.clone();
+            let entry = log.append(seed, &fixture::rekey_of(epoch));
+            let valid_here = read(&log).entries.contains_key(&entry);
+            assert_eq!(valid_here, valid, "{epoch} behind {last} by {seed}");
+        }
+        last += step;
+        log.append(ADMIN, &fixture::rekey_of(last));
+    }
+    assert_eq!(read(&log).authority.rekeys(), 4);
+}
+
 /// The fixture signs what the crate signs.
 ///
 /// Method: one entry of each kind through both.

@@ -1,10 +1,12 @@
 //! What is encoded decodes to the same value.
 
+use std::collections::BTreeSet;
+
 use indelible_format::attest::Attest;
 use indelible_format::bundle::KeyBundle;
 use indelible_format::checkpoint::{Checkpoint, ParsedCheckpoint, is_signature_line};
 use indelible_format::coding::{self, Class, Coding, Decoder};
-use indelible_format::commit::SnapshotBody;
+use indelible_format::commit::{Reach, SnapshotBody};
 use indelible_format::contents::DumpTables;
 use indelible_format::entry::{Body, Draft, ParsedEntry};
 use indelible_format::genesis::Genesis;
@@ -169,6 +171,24 @@ proptest! {
         prop_assert_eq!(opened, Ok(directory));
         let plain = sealed::plain_reach(&reach);
         prop_assert_eq!(sealed::open_reach(&plain, 5), Ok(reach));
+    }
+
+    /// A reach names the places that were collected and no others, in ascending ranges
+    /// of which no two could be one (SPEC 7.3).
+    ///
+    /// Method: arbitrary places, some of them more than once, in any order.
+    #[test]
+    fn reaches(places in vec((0_u64..5, 0_u32..20), 0..60)) {
+        let reach = Reach::collect(places.clone());
+        let named = reach.ranges().iter().flat_map(|range| {
+            (range.first..range.first + range.count).map(|place| (range.entry, place))
+        });
+        let named: Vec<(u64, u32)> = named.collect();
+        let collected: Vec<(u64, u32)> = BTreeSet::from_iter(places).into_iter().collect();
+        prop_assert_eq!(&named, &collected);
+        let follows = |pair: &&[(u64, u32)]| pair[1] == (pair[0].0, pair[0].1 + 1);
+        let joints = collected.windows(2).filter(follows).count();
+        prop_assert_eq!(reach.ranges().len(), collected.len() - joints);
     }
 
     /// A pack's header parses to what was made, and its keys open what was
