@@ -16,7 +16,7 @@ use crate::fixture::{self, DOMAIN, OTHER_DOMAIN, REPOSITORY, bundle, pattern};
 use crate::sealed::armour;
 
 /// Every set of rights, by its byte.
-fn every_rights() -> impl Iterator<Item = Rights> {
+pub(crate) fn every_rights() -> impl Iterator<Item = Rights> {
     (0..16).filter_map(|byte| Rights::from_byte(byte).ok())
 }
 

@@ -8,6 +8,7 @@ mod decoders;
 mod fixture;
 mod frame;
 mod generate;
+mod key_rings;
 mod keys;
 mod properties;
 mod sealed;
