@@ -412,7 +412,7 @@ impl Log {
             commit: if number == 0 {
                 COMMIT
             } else {
-                CommitId([u8::try_from(number).unwrap(); 16])
+                CommitId([number.to_le_bytes()[0]; 16])
             },
             domain: DOMAIN,
             signer: signer(seed),

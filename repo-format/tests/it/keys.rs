@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use indelible_format::bundle::KeyBundle;
 use indelible_format::grant::GrantFacts;
-use indelible_format::ids::DomainId;
-use indelible_format::key_file::KEY_FILE_BYTES_MAX;
+use indelible_format::ids::{DomainId, LogHash};
+use indelible_format::key_file::{KEY_FILE_BYTES_MAX, KeyFile};
 use indelible_format::limits::BUNDLE_BYTES_MAX;
 use indelible_format::name::Name;
 use indelible_format::rights::Rights;
@@ -111,6 +111,32 @@ fn some_pattern_must_match() {
     assert!(all.may_write(&name("invoices")));
     let none = GrantFacts::new("reader", Vec::new()).unwrap();
     assert!(!none.may_write(&name("orders")));
+}
+
+/// A key file of any length is read again, also where its last line is full and where
+/// its base64 ends with no, one or two signs of padding.
+///
+/// Method: labels that make every length of a line and every padding.
+#[test]
+fn key_files_end_anywhere() {
+    let (mut lasts, mut paddings) = (BTreeSet::new(), BTreeSet::new());
+    for len in 0..64 {
+        let mut bundle = bundle(2, Rights::WRITE);
+        bundle.facts = GrantFacts::new(&"x".repeat(len), Vec::new()).unwrap();
+        let file = KeyFile {
+            repository: REPOSITORY,
+            size: 7,
+            root: LogHash([7; 32]),
+            bundle,
+        };
+        let text = file.encode();
+        let last = text.lines().rev().nth(1).expect("a line of base64");
+        lasts.insert(last.len());
+        paddings.insert(last.bytes().filter(|byte| *byte == b'=').count());
+        assert_eq!(KeyFile::decode(&text), Ok(file), "{len}");
+    }
+    assert!(lasts.into_iter().eq((4..=64).step_by(4)));
+    assert!(paddings.into_iter().eq(0..=2));
 }
 
 /// Who reads a key file with the bound that the crate gives reads all of every
