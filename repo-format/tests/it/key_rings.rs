@@ -12,7 +12,7 @@ use indelible_format::rights::Rights;
 use indelible_format::seal::sealing_key_of;
 use indelible_format::secret::{SecretKey, index_key};
 
-use crate::fixture::{ADMIN, Log, authorize_kinds, bundle, key, revoke, secrets, signer};
+use crate::fixture::{ADMIN, Log, authorize_kinds, bundle, key, rekey_of, revoke, secrets, signer};
 use crate::keys::every_rights;
 
 /// The key as it stands in another epoch: what the table of SPEC 5.2 says belongs to an
@@ -61,7 +61,7 @@ impl Begin<'_> {
     fn append(&self, log: &mut Log) -> u64 {
         let binding = EpochBinding {
             repository: log.repository,
-            commit: CommitId([u8::try_from(log.next()).unwrap(); 16]),
+            commit: CommitId([log.next().to_le_bytes()[0]; 16]),
             epoch: self.epoch,
         };
         let admin = administrator();
@@ -205,6 +205,32 @@ fn the_newest_tells() {
     let ring = gather(&key, &log);
     assert_holds(&ring, &key, &[0, 1, 2], 2);
     assert!(ring.psks().eq(&[0, 1, 2].map(|epoch| secrets(epoch).psk)));
+}
+
+/// The same of epochs with high numbers, of which one follows the other.
+///
+/// Method: 255 epochs, each as far from the one before as may be, and then two that tell
+/// a key of epoch 1 different things of epoch 0.
+#[test]
+fn the_newest_of_many_tells() {
+    let key = in_epoch(&bundle(2, Rights::VERIFY), 1);
+    let mut log = Log::begin();
+    for number in 1..256 {
+        log.append(ADMIN, &rekey_of(number * 256));
+    }
+    for (epoch, told) in [(65_536, 5), (65_537, 0)] {
+        Begin {
+            by: ADMIN,
+            epoch,
+            of: &secrets(2),
+            past: &BTreeMap::from([(0, secrets(told))]),
+            to: &[&key],
+        }
+        .append(&mut log);
+    }
+    let ring = gather(&key, &log);
+    assert_eq!(ring.newest().epoch, 65_537);
+    assert_eq!(ring.psk(0), Some(&secrets(0).psk));
 }
 
 /// A key does not write in an epoch that a distrusted key began, though it reads what
