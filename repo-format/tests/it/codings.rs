@@ -80,11 +80,11 @@ fn bases_are_bounded() {
 /// then the same bytes as what else they may be said to be.
 #[test]
 fn raw_is_the_plaintext() {
-    let mut decoder = Decoder::default();
+    let mut reader = Decoder::default();
     for coded in [&b""[..], b"p", b"plain"] {
         for stated in 0..8 {
             let mut plain = vec![7; stated];
-            let decoded = decoder.decode(Coding::Raw, coded, &mut plain);
+            let decoded = reader.decode(Coding::Raw, coded, &mut plain);
             if stated == coded.len() {
                 assert_eq!((decoded, &plain[..]), (Ok(()), coded));
             } else {
@@ -92,7 +92,7 @@ fn raw_is_the_plaintext() {
             }
         }
         let mut plain = vec![7; coded.len()];
-        let mut refusal = |coding| decoder.decode(coding, coded, &mut plain).unwrap_err();
+        let mut refusal = |coding| reader.decode(coding, coded, &mut plain).unwrap_err();
         assert_eq!(refusal(Coding::Zstd), DecodeError::Frame);
         assert_eq!(refusal(Coding::Delta), DecodeError::NoBases);
         assert_eq!(refusal(Coding::Unsupported(9)), DecodeError::Unsupported(9));
