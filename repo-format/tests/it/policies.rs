@@ -1,9 +1,11 @@
 //! For how long a policy has snapshots kept (SPEC 17).
 
+use indelible_format::ids::{CommitId, RepositoryId};
 use indelible_format::name::Name;
-use indelible_format::policy::{Hold, LockMode, Policy, Promise};
+use indelible_format::policy::{Hold, LockMode, Policy, PolicyError, Promise};
+use indelible_format::seal::OpenError;
 
-use crate::fixture::pattern;
+use crate::fixture::{self, COMMIT, REPOSITORY, pattern};
 
 fn policy(promises: &[(&str, u64)], holds: &[(u64, u64)]) -> Policy {
     let promise = |(text, retain_ms): &(&str, u64)| Promise {
@@ -41,6 +43,25 @@ fn the_longest_promise_counts() {
         assert_eq!(policy.retain_ms(&name), kept_ms, "{text}");
     }
     assert_eq!(policy.longest_ms(), 400);
+}
+
+/// A sealed policy opens with the repository secret, in the entry that it was sealed
+/// for, and nowhere else (SPEC 17.1, 2.7).
+///
+/// Method: open it there, and then with each of repository, commit and secret exchanged.
+#[test]
+fn a_policy_opens_in_its_entry() {
+    let policy = policy(&[("*", 35)], &[(7, 9_000)]);
+    let (psk, other) = (fixture::psk(), fixture::key(0x77));
+    let body = policy.seal(&REPOSITORY, &COMMIT, &psk, [0x5A; 32]);
+    assert_eq!(Policy::open(&body, &REPOSITORY, &COMMIT, &psk), Ok(policy));
+    let refused = |error| Err(PolicyError::Open(error));
+    let moved = Policy::open(&body, &RepositoryId([7; 32]), &COMMIT, &psk);
+    assert_eq!(moved, refused(OpenError::Altered));
+    let moved = Policy::open(&body, &REPOSITORY, &CommitId([7; 16]), &psk);
+    assert_eq!(moved, refused(OpenError::Altered));
+    let opened = Policy::open(&body, &REPOSITORY, &COMMIT, &other);
+    assert_eq!(opened, refused(OpenError::OtherKey));
 }
 
 /// A hold is of its entry and of no other.
