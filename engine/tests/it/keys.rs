@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use indelible_engine::keys::{
-    Credential, Forbidden, InitError, NewRepository, UnlockError, unlock,
+    Credential, Forbidden, InitError, KeyRequest, NewRepository, UnlockError, unlock,
 };
 use indelible_engine::store::faulty::{Fate, Request};
 use indelible_engine::store::{FaultyStore, MemoryStore, ObjectKey};
@@ -14,7 +14,9 @@ use indelible_format::rights::{Kind, Rights};
 use indelible_format::slot::{Cost, PassphraseSlot, SlotError};
 use zeroize::Zeroizing;
 
-use crate::support::{CHUNKER, Fixture, START_UNIX_MS, authorize_body, object, write_key_beside};
+use crate::support::{
+    CHUNKER, Fixture, START_UNIX_MS, authorize_body, key_request, object, write_key_beside,
+};
 
 /// A repository is ours only if the oldest version of its genesis entry is ours,
 /// to the last byte.
@@ -138,5 +140,30 @@ fn a_key_signs_until_it_expires() {
     ] {
         fixture.clock.set_unix_ms(now_unix_ms);
         assert_eq!(repository.forbids(Kind::Snapshot), forbidden);
+    }
+}
+
+/// Strict is a key that writes and does not read what it wrote, and no other.
+///
+/// Method: ask for strict keys of several rights.
+#[test]
+fn only_keys_that_write_and_do_not_restore_are_strict() {
+    let fixture = Fixture::new(116);
+    let mut repository = fixture.open();
+    for (rights, strict) in [
+        (Rights::WRITE, true),
+        (Rights::WRITE.union(Rights::VERIFY), true),
+        (Rights::WRITE.union(Rights::RESTORE), false),
+        (Rights::RESTORE, false),
+        (Rights::VERIFY, false),
+    ] {
+        for asked in [true, false] {
+            let request = KeyRequest {
+                strict: asked,
+                ..key_request(rights, &["*"])
+            };
+            let new = repository.add_key(request).expect("it is authorised");
+            assert_eq!(new.bundle().strict, asked && strict, "{rights:?}");
+        }
     }
 }
