@@ -59,8 +59,13 @@ pub struct Fault {
 
 impl Fault {
     /// A failure in words. Control characters are replaced, and what is too long is
-    /// cut.
+    /// cut. Without words it says just that.
     pub fn new(reason: Reason, message: &str) -> Self {
+        let message = if message.is_empty() {
+            "no reason was given"
+        } else {
+            message
+        };
         let shown = message
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c });

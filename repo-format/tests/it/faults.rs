@@ -65,3 +65,14 @@ fn each_reason_has_its_number() {
         assert_eq!(Answer::decode(&frame[4..]), Ok((0, answer)));
     }
 }
+
+/// A failure of no words can be sent, and says that it has none.
+///
+/// Method: an empty message.
+#[test]
+fn a_failure_without_words_is_read() {
+    let fault = Fault::new(Reason::Other, "");
+    assert!(!fault.message().is_empty());
+    let frame = Answer::Fault(fault.clone()).frame(7);
+    assert_eq!(Answer::decode(&frame[4..]), Ok((7, Answer::Fault(fault))));
+}
