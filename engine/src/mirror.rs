@@ -169,8 +169,9 @@ pub fn mirror<S: ReadStore + ?Sized, D: AppendStore + ?Sized>(
     progress.end(Phase::Mirroring);
     if copy.capabilities().locks {
         progress.begin(Phase::ExtendingLocks, None);
-        let log = (0..history.size()).map(ObjectKey::Log);
-        let keys: Vec<ObjectKey> = run.there.iter().copied().chain(log).collect();
+        let mut keys: Vec<ObjectKey> = run.there.iter().copied().collect();
+        keys.push(ObjectKey::Repository);
+        keys.extend((0..history.size()).map(ObjectKey::Log));
         run.mirrored.locks = locks::carry(original, copy, &keys, latest_ms);
         progress.end(Phase::ExtendingLocks);
     }
