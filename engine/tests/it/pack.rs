@@ -405,3 +405,45 @@ fn the_fullest_directory_is_read() {
     let parts = SealedDirectory::of_bytes(&longer);
     assert!(matches!(refused(parts), LayoutError::OutOfBounds { .. }));
 }
+
+/// A kept copy of a directory is that of its pack and of no other, whoever made it, and
+/// says of which epoch it is.
+///
+/// Method: the copies of who built a pack and of who fetched its directory, taken as that
+/// of the pack, of another one, under another key, with each byte changed, and cut.
+#[test]
+fn a_kept_copy_is_bound_to_its_pack() {
+    let fixture = Fixture::new(76);
+    let built = pack_of(&fixture, 3);
+    let store = MemoryStore::new();
+    store.replace(&ObjectKey::Pack(built.id), &built.bytes);
+    let len = u32::try_from(built.bytes.len()).expect("it is small");
+    let key = index_key(&fixture);
+    let fetched = SealedDirectory::fetch(&store, &built.id, len).expect("it is there");
+    // What lies in front of the chunks and behind them, but for the trailer.
+    assert_eq!(
+        fetched.size_bytes(),
+        built.bytes.len() - 3 * 5 - TRAILER_BYTES
+    );
+    let copy = built.directory_copy();
+    assert_eq!(fetched.copy(&built.id, key), copy);
+    let of = |copy: &[u8], pack: &PackId, key: &SecretKey| {
+        SealedDirectory::of_copy(copy, pack, len, key).map(|sealed| sealed.size_bytes())
+    };
+    assert_eq!(of(&copy, &built.id, key).ok(), Some(fetched.size_bytes()));
+    assert_eq!(SealedDirectory::epoch_of_copy(&copy), Some(0));
+    let others = [
+        of(&copy, &PackId([1; 32]), key),
+        of(&copy, &built.id, &SecretKey::new([1; 32])),
+    ];
+    for other in others {
+        assert!(matches!(other, Err(PackError::Copy)), "{other:?}");
+    }
+    for at in 0..copy.len() {
+        let mut changed = copy.clone();
+        changed[at] ^= 1;
+        of(&changed, &built.id, key).expect_err("it is another's");
+    }
+    of(&copy[..40], &built.id, key).expect_err("it is cut");
+    assert_eq!(SealedDirectory::epoch_of_copy(&copy[..40]), None);
+}
