@@ -421,10 +421,9 @@ fn a_kept_copy_is_bound_to_its_pack() {
     let key = index_key(&fixture);
     let fetched = SealedDirectory::fetch(&store, &built.id, len).expect("it is there");
     // What lies in front of the chunks and behind them, but for the trailer.
-    assert_eq!(
-        fetched.size_bytes(),
-        built.bytes.len() - 3 * 5 - TRAILER_BYTES
-    );
+    let chunks = 3 * (5 + TAG_BYTES);
+    let around = built.bytes.len() - chunks - TRAILER_BYTES;
+    assert_eq!(fetched.size_bytes(), around);
     let copy = built.directory_copy();
     assert_eq!(fetched.copy(&built.id, key), copy);
     let of = |copy: &[u8], pack: &PackId, key: &SecretKey| {
