@@ -168,3 +168,19 @@ fn only_no_content_is_empty() {
         assert!(!Content::Small { offset: 0, len }.is_empty());
     }
 }
+
+/// A path stands in the directory that its other components name, and at the top in none.
+/// Shown for developers it is as harmless as for people.
+///
+/// Method: paths of one, two and three components, and one with a control character.
+#[test]
+fn paths_have_parents() {
+    let path = |bytes: &[u8]| EntryPath::new(bytes).unwrap();
+    assert_eq!(path(b"a").parent(), None);
+    assert_eq!(path(b"a/b").parent(), Some(path(b"a")));
+    assert_eq!(path(b"ab/c/d").parent(), Some(path(b"ab/c")));
+    assert_eq!(
+        format!("{:?}", path(b"a\x1b[2J/b")),
+        "EntryPath(a\\u{1b}[2J/b)"
+    );
+}
