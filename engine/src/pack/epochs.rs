@@ -31,11 +31,6 @@ impl IndexKeys {
         Self(BTreeMap::from([(epoch, key)]))
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The key of an epoch.
     ///
     /// # Errors
