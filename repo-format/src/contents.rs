@@ -331,8 +331,9 @@ impl ContentsBuilder {
         }
     }
 
-    /// Says what the next `len` bytes of the dump are. They join the section before
-    /// them if that is of the same kind and name; `rows` count only for data.
+    /// Says what the next `len` bytes of the dump are; of none, nothing is said. They
+    /// join the section before them if that is of the same kind and name. `rows` count
+    /// only for data.
     pub fn push(
         &mut self,
         kind: SectionKind,
@@ -343,6 +344,9 @@ impl ContentsBuilder {
         let fits = |part: &&[u8]| part.len() <= CONTENTS_NAME_PART_BYTES_MAX;
         if name.len() > CONTENTS_NAME_PARTS_MAX || !name.iter().all(fits) {
             return Err(ContentsFull);
+        }
+        if len == 0 {
+            return Ok(());
         }
         let mut about = Builder::new();
         about.u8(kind.to_byte());
@@ -355,13 +359,18 @@ impl ContentsBuilder {
             self.close()?;
             self.about = about;
         }
-        let rows = if kind == SectionKind::Data { rows } else { 0 };
         self.extend(len, rows)
     }
 
-    /// Says that the next bytes belong to the last section, which must be there.
+    /// Says that the next bytes belong to the last section, which must be there. `rows`
+    /// count only for data.
     pub fn extend(&mut self, len: u64, rows: u64) -> Result<(), ContentsFull> {
-        assert!(!self.about.is_empty(), "a section was pushed before");
+        let kind = *self.about.first().expect("a section was pushed before");
+        let rows = if kind == SectionKind::Data.to_byte() {
+            rows
+        } else {
+            0
+        };
         let total = self.contents.len.checked_add(len).ok_or(ContentsFull)?;
         self.contents.len = total;
         self.last_len += len;
