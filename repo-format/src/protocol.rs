@@ -84,6 +84,13 @@ pub enum Request<'a> {
 impl<'a> Request<'a> {
     /// The whole frame, with its length.
     pub fn frame(&self, number: u64) -> Vec<u8> {
+        let (head, bytes) = self.frame_in_two(number);
+        [&head, bytes].concat()
+    }
+
+    /// The frame, but for the bytes of an object that it ends with, and those: who sends
+    /// one behind the other copies none.
+    pub fn frame_in_two(&self, number: u64) -> (Vec<u8>, &'a [u8]) {
         let kind = match self {
             Self::Hello => 1,
             Self::Prepare => 2,
@@ -97,10 +104,7 @@ impl<'a> Request<'a> {
         match self {
             Self::Hello => drop(out.bytes(MAGIC).u16(VERSION)),
             Self::Prepare => {}
-            Self::Put { object, bytes } => {
-                object.encode_to(&mut out);
-                out.bytes(bytes);
-            }
+            Self::Put { object, .. } | Self::Locked { object } => object.encode_to(&mut out),
             Self::Read {
                 object,
                 offset,
@@ -120,9 +124,12 @@ impl<'a> Request<'a> {
                 object.encode_to(&mut out);
                 out.u64(*until_ms);
             }
-            Self::Locked { object } => object.encode_to(&mut out),
         }
-        framed(out)
+        let bytes: &[u8] = match *self {
+            Self::Put { bytes, .. } => bytes,
+            _ => &[],
+        };
+        (framed(out, bytes), bytes)
     }
 
     /// Reads a frame behind its length: the request and its number.
@@ -232,6 +239,12 @@ pub enum Answer<'a> {
 impl<'a> Answer<'a> {
     /// The whole frame, with its length.
     pub fn frame(&self, number: u64) -> Vec<u8> {
+        let (head, bytes) = self.frame_in_two(number);
+        [&head, bytes].concat()
+    }
+
+    /// As of a [request](Request::frame_in_two).
+    pub fn frame_in_two(&self, number: u64) -> (Vec<u8>, &'a [u8]) {
         let kind = match self {
             Self::Welcome { .. } => 0x81,
             Self::Done => 0x82,
@@ -255,7 +268,7 @@ impl<'a> Answer<'a> {
             Self::Put(Outcome::AlreadySame) => drop(out.u8(1)),
             Self::Put(Outcome::Conflict) => drop(out.u8(2)),
             Self::Put(Outcome::Indeterminate(fault)) => fault.encode_to(out.u8(3)),
-            Self::Bytes { size, bytes } => drop(out.u64(*size).bytes(bytes)),
+            Self::Bytes { size, .. } => drop(out.u64(*size)),
             Self::Page { items, end } => {
                 out.count16(items.len());
                 for (item, size) in items {
@@ -273,7 +286,11 @@ impl<'a> Answer<'a> {
             Self::Locked { until_ms } => drop(out.u64(until_ms.unwrap_or(0))),
             Self::Fault(fault) => fault.encode_to(&mut out),
         }
-        framed(out)
+        let bytes: &[u8] = match *self {
+            Self::Bytes { bytes, .. } => bytes,
+            _ => &[],
+        };
+        (framed(out, bytes), bytes)
     }
 
     /// Reads a frame behind its length: the answer and its request's number.
@@ -320,10 +337,10 @@ fn head(kind: u8, number: u64) -> Builder {
     out
 }
 
-/// Puts the length where [`head`] left room for it.
-fn framed(mut out: Builder) -> Vec<u8> {
+/// Puts the length where [`head`] left room for it, with that of the bytes that follow.
+fn framed(mut out: Builder, bytes: &[u8]) -> Vec<u8> {
     let mut frame = out.finish();
-    let len = frame.len() - 4;
+    let len = frame.len() - 4 + bytes.len();
     assert!(len <= FRAME_BYTES_MAX, "what a message holds is bounded");
     let len = u32::try_from(len).expect("a frame is far shorter");
     frame[..4].copy_from_slice(&len.to_le_bytes());

@@ -73,7 +73,7 @@ pub fn session(
         && !matches!(error, SessionError::Lost(_))
     {
         let fault = Fault::new(Reason::Malformed, &error.to_string());
-        serving.say(&Answer::Fault(fault).frame(0));
+        serving.say(0, &Answer::Fault(fault));
     }
     ended
 }
@@ -135,13 +135,12 @@ impl Serving<'_> {
         }
     }
 
-    fn say(&self, frame: &[u8]) {
+    fn say(&self, number: u64, answer: &Answer<'_>) {
+        let (head, bytes) = answer.frame_in_two(number);
         let mut output = lock(&self.output);
-        if output
-            .write_all(frame)
-            .and_then(|()| output.flush())
-            .is_err()
-        {
+        let said = output.write_all(&head);
+        let said = said.and_then(|()| output.write_all(bytes));
+        if said.and_then(|()| output.flush()).is_err() {
             self.is_gone.store(true, Ordering::Relaxed);
         }
     }
@@ -176,7 +175,7 @@ impl Serving<'_> {
             Request::Locked { object } => self.locked(&key_of(&object)),
         };
         let answer = answer.unwrap_or_else(|error| Answer::Fault(fault_of(&error)));
-        self.say(&answer.frame(number));
+        self.say(number, &answer);
     }
 
     /// Extends a lock, and says how long it is now.

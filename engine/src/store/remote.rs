@@ -133,7 +133,9 @@ impl RemoteStore {
             waiting.threads.insert(number, sender);
             number
         };
-        let sent = output.write_all(&request.frame(number));
+        let (head, bytes) = request.frame_in_two(number);
+        let sent = output.write_all(&head);
+        let sent = sent.and_then(|()| output.write_all(bytes));
         match sent.and_then(|()| output.flush()) {
             Ok(()) => Ok(receiver),
             Err(error) => {
