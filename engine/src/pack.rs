@@ -15,6 +15,7 @@ mod kept;
 use std::collections::HashMap;
 
 use indelible_format::coding::{Class, Coding};
+use indelible_format::commit::NewPack;
 use indelible_format::directory::{Base, Directory, DirectoryError, Record};
 use indelible_format::ids::{ChunkId, PackId};
 use indelible_format::limits::{
@@ -116,6 +117,17 @@ pub struct FinishedPack {
     pub data_key: SecretKey,
     /// Binds a copy of the directory to the pack.
     copy_tag: kept::Tag,
+}
+
+impl FinishedPack {
+    /// As the commit record of its entry lists it.
+    pub fn listed(&self) -> NewPack {
+        NewPack {
+            id: self.id,
+            len: u32::try_from(self.bytes.len()).expect("a pack is at most 32 MiB"),
+            sha256: self.sha256,
+        }
+    }
 }
 
 impl PackBuilder {

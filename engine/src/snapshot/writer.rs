@@ -246,12 +246,14 @@ impl<'w, 'scope> Writer<'w, 'scope> {
         Ok(())
     }
 
-    /// Lets the index have the new chunks of packs that are durable: of all that
-    /// have names but the last, since packs are stored in their order.
+    /// Lets the index have the new chunks of packs that are published.
     fn move_to_index(&mut self) {
-        let last = self.unindexed.pop();
-        let durable = std::mem::replace(&mut self.unindexed, last.into_iter().collect());
-        let index = std::mem::take(&mut self.index).grow(durable);
+        let waiting = self.written.packs.len() - self.publisher.published();
+        let published = self.unindexed.len().saturating_sub(waiting);
+        if published == 0 {
+            return;
+        }
+        let index = std::mem::take(&mut self.index).grow(self.unindexed.drain(..published));
         self.fresh.retain(|id, _| index.get(id).is_none());
         self.index = index;
     }

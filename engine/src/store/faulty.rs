@@ -119,6 +119,7 @@ pub struct FaultyStore<'a, S: ?Sized> {
     inner: &'a S,
     decide: Decide<'a>,
     versions: bool,
+    distant: bool,
     down: AtomicBool,
     calls: AtomicU64,
 }
@@ -131,6 +132,7 @@ impl<'a, S: ?Sized> FaultyStore<'a, S> {
             inner,
             decide: Box::new(decide),
             versions: true,
+            distant: false,
             down: AtomicBool::new(false),
             calls: AtomicU64::new(0),
         }
@@ -140,6 +142,13 @@ impl<'a, S: ?Sized> FaultyStore<'a, S> {
     #[must_use]
     pub fn without_versions(mut self) -> Self {
         self.versions = false;
+        self
+    }
+
+    /// Says that it is distant, as a server does.
+    #[must_use]
+    pub fn distant(mut self) -> Self {
+        self.distant = true;
         self
     }
 
@@ -290,6 +299,7 @@ impl<S: ReadStore + ?Sized> ReadStore for FaultyStore<'_, S> {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = self.inner.capabilities();
         capabilities.versions &= self.versions;
+        capabilities.distant |= self.distant;
         capabilities
     }
 

@@ -20,6 +20,7 @@ mod log_junk;
 mod log_races;
 mod mirror;
 mod pack;
+mod publishing;
 mod restore;
 mod retention;
 mod revocation;
