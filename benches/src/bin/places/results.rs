@@ -15,6 +15,7 @@ const MIB: f64 = 1_048_576.0;
 pub(crate) struct Told<'a> {
     pub(crate) measured: &'a Measured,
     pub(crate) opened: &'a [Vec<Sample>; PLACES.len()],
+    pub(crate) apart: &'a [Vec<Sample>; PLACES.len()],
 }
 
 fn wall(samples: &[Sample]) -> f64 {
@@ -37,6 +38,10 @@ impl Told<'_> {
         let mut rows: Vec<(&str, [&[Sample]; PLACES.len()])> = steps
             .map(|(step, name)| (*name, self.measured.each_ref().map(|of| &of[step][..])))
             .collect();
+        if !self.apart[0].is_empty() {
+            let apart = self.apart.each_ref().map(|of| &of[..]);
+            rows.push(("first snapshot, apart", apart));
+        }
         rows.push(("open a long log", self.opened.each_ref().map(|of| &of[..])));
         for (name, places) in rows {
             for (place, samples) in PLACES.iter().zip(places) {
@@ -66,7 +71,8 @@ impl Told<'_> {
             measured: Some(measured),
         };
         let peaks = self.measured.iter().flatten().map(|samples| peak(samples));
-        vec![
+        let apart = |place: usize| wall(&self.apart[0]) / wall(&self.apart[place]);
+        let mut marks = vec![
             mark(
                 "First snapshot in S3: speed of one in a directory",
                 Bound::AtLeast(0.8),
@@ -91,6 +97,15 @@ impl Told<'_> {
                 " MiB",
                 peaks.fold(0.0, f64::max),
             ),
-        ]
+        ];
+        if !self.apart[0].is_empty() {
+            marks.push(mark(
+                "First snapshot in S3, apart: speed of one in a directory",
+                Bound::AtLeast(0.8),
+                "x",
+                apart(2),
+            ));
+        }
+        marks
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use anyhow::Context as _;
 use indelible_benches::databases::Nightly;
@@ -26,10 +27,15 @@ pub(crate) struct Bench {
     pub(crate) measured: Measured,
     /// Opening the long log in each place.
     pub(crate) opened: [Vec<Sample>; PLACES.len()],
+    /// First snapshots while the servers have a core of their own; none where there is
+    /// only one.
+    pub(crate) apart: [Vec<Sample>; PLACES.len()],
     /// Length of the dump, bytes.
     pub(crate) len: u64,
     pub(crate) version: String,
     program: PathBuf,
+    /// Those that the program may use, for `taskset`, once they are fewer than all.
+    cores: Option<String>,
     dir: PathBuf,
     dump: PathBuf,
     sshd: Sshd,
@@ -51,6 +57,8 @@ impl Bench {
         Ok(Self {
             measured: Measured::default(),
             opened: Default::default(),
+            apart: Default::default(),
+            cores: None,
             len: fs::metadata(&dump)?.len(),
             version: said_version(&program, "version")?,
             sshd: Sshd::start(&program, &ssh)?,
@@ -117,6 +125,36 @@ impl Bench {
         Ok(())
     }
 
+    /// Leaves the last core to the servers and the others to the program, in each place,
+    /// and takes first snapshots again.
+    ///
+    /// # Errors
+    ///
+    /// If the program fails, or nothing can be pinned to a core.
+    pub(crate) fn apart(&mut self, rounds: u16) -> anyhow::Result<()> {
+        let last = thread::available_parallelism()?.get() - 1;
+        if last == 0 {
+            eprintln!("one core: the servers can't have one of their own");
+            return Ok(());
+        }
+        self.sshd.pin(last)?;
+        self.weed.pin(last)?;
+        self.cores = Some(format!("0-{}", last - 1));
+        for round in 0..rounds {
+            for (at, name) in PLACES.iter().enumerate() {
+                let place = Place::new(self.dir.join(format!("apart-{round}-{at}")))?;
+                // Numbers that no round has, nor the long log.
+                let environment = self.environment(at, rounds + 1 + round, &place)?;
+                self.create(&place, &environment, at)?;
+                let sample = self.step(&place, &environment, 0)?;
+                eprintln!("{:<15} {name:<10} {:.2} s", "apart", sample.wall);
+                self.apart[at].push(sample);
+                fs::remove_dir_all(place.file(""))?;
+            }
+        }
+        Ok(())
+    }
+
     fn environment(
         &self,
         at: usize,
@@ -136,7 +174,14 @@ impl Bench {
     }
 
     fn command(&self, place: &Place, environment: &[(&'static str, String)]) -> Command {
-        let mut command = place.command(&self.program);
+        let mut command = match &self.cores {
+            None => place.command(&self.program),
+            Some(cores) => {
+                let mut taskset = place.command(Path::new("taskset"));
+                taskset.args(["--cpu-list", cores]).arg(&self.program);
+                taskset
+            }
+        };
         command
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("INDELIBLE_STATE_DIR", place.home().join("state"))

@@ -44,6 +44,20 @@ impl Server {
         }
         Ok(server)
     }
+
+    /// Leaves it only this core, and whatever it starts from now on.
+    fn pin(&self, core: usize) -> anyhow::Result<()> {
+        let mut taskset = Command::new("taskset");
+        taskset.args(["--all-tasks", "--cpu-list", "--pid", &core.to_string()]);
+        let output = taskset.arg(self.0.id().to_string()).output();
+        let output = output.context("this takes taskset, of util-linux")?;
+        ensure!(
+            output.status.success(),
+            "a server can't be pinned to a core: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
 }
 
 impl Drop for Server {
@@ -67,7 +81,7 @@ fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
 
 /// A server of ssh whose only account serves one directory at a time.
 pub(crate) struct Sshd {
-    _server: Server,
+    server: Server,
     dir: PathBuf,
     port: u16,
 }
@@ -113,10 +127,19 @@ impl Sshd {
         let mut command = Command::new(SSHD);
         command.args(["-D", "-e", "-f"]).arg(dir.join("config"));
         Ok(Self {
-            _server: Server::start(command, port, &dir.join("sshd.log"))?,
+            server: Server::start(command, port, &dir.join("sshd.log"))?,
             dir: dir.to_owned(),
             port,
         })
+    }
+
+    /// Leaves it only this core.
+    ///
+    /// # Errors
+    ///
+    /// If that can't be done.
+    pub(crate) fn pin(&self, core: usize) -> anyhow::Result<()> {
+        self.server.pin(core)
     }
 
     /// Serves this directory from now on.
@@ -139,7 +162,7 @@ impl Sshd {
 
 /// SeaweedFS with one bucket.
 pub(crate) struct Weed {
-    _server: Server,
+    server: Server,
     port: u16,
 }
 
@@ -183,12 +206,18 @@ impl Weed {
         }
         let port = ports[8];
         let server = Server::start(command, port, &dir.join("weed.log"))?;
-        let weed = Self {
-            _server: server,
-            port,
-        };
+        let weed = Self { server, port };
         weed.make_bucket()?;
         Ok(weed)
+    }
+
+    /// Leaves it only this core.
+    ///
+    /// # Errors
+    ///
+    /// If that can't be done.
+    pub(crate) fn pin(&self, core: usize) -> anyhow::Result<()> {
+        self.server.pin(core)
     }
 
     /// Makes the bucket, as soon as the server can.
