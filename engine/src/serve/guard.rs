@@ -13,6 +13,7 @@ use indelible_format::entry::Header;
 use indelible_format::history::History;
 use indelible_format::limits::LEAF_BYTES_MAX;
 use indelible_format::log_bundle::LogBundle;
+use indelible_format::merkle::Frontier;
 use indelible_format::rights::Kind;
 
 use super::Quota;
@@ -108,8 +109,49 @@ pub struct LockLimit {
 pub struct Guard<'a> {
     store: &'a dyn AppendStore,
     terms: ServeTerms,
-    /// The log as it was last seen.
-    log: Mutex<Option<History>>,
+    log: Mutex<Option<Seen>>,
+}
+
+/// The log as it was last seen.
+struct Seen {
+    history: History,
+    /// Over the leaves below where writers append, so that each entry that comes costs no
+    /// pass over all of them.
+    below: Frontier,
+}
+
+impl Seen {
+    fn new(history: History) -> Self {
+        let below = Frontier::new();
+        Self { history, below }.caught_up()
+    }
+
+    fn caught_up(mut self) -> Self {
+        let index = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let next = index(self.history.next).min(self.history.leaves.len());
+        let more = index(self.below.size())..next;
+        self.below.extend(self.history.leaves[more].iter().copied());
+        self
+    }
+
+    /// With what was created where writers append.
+    fn with_entry(self, number: u64, bytes: &[u8]) -> Self {
+        let history = log::with_entry(self.history, number, bytes);
+        Self { history, ..self }.caught_up()
+    }
+
+    /// Whether an entry, where writers append, states the log that it is to stand in.
+    ///
+    /// What stood where there is no valid entry now, its writer may remember and the server
+    /// can't know. Damage must not stop writers, so there readers alone compare.
+    fn is_continued_by(&self, header: &Header) -> bool {
+        let (history, number) = (&self.history, header.number);
+        let leaf = header.previous == log::leaf_before(history, number)
+            || !history.entries.contains_key(&(number - 1));
+        let is_whole = self.below.size() == number;
+        let root = is_whole && header.root == self.below.root();
+        leaf && (root || !history.problems.is_empty())
+    }
 }
 
 impl<'a> Guard<'a> {
@@ -156,8 +198,9 @@ impl<'a> Guard<'a> {
             self.check_first(bytes)?;
             return self.create(&key, bytes);
         }
-        let history = self.current(seen.take(), &key)?;
-        let history = seen.insert(history);
+        let log = self.current(seen.take(), &key)?;
+        let log = seen.insert(log);
+        let history = &log.history;
         if let Some((number, kind)) = history.authority.stop() {
             return Err(refused(Refusal::NewerRelease { number, kind }));
         }
@@ -167,16 +210,13 @@ impl<'a> Guard<'a> {
         }
         let judged = history.authority.clone().admit(number, bytes);
         let entry = judged.map_err(|void| refused(Refusal::Void(void)))?;
-        if !continues(history, entry.header()) {
+        if !log.is_continued_by(entry.header()) {
             return Err(refused(Refusal::OtherLog));
         }
         let outcome = self.create(&key, bytes)?;
-        let history = seen.take().expect("it was put there");
-        *seen = Some(if matches!(outcome, PutOutcome::Created) {
-            log::with_entry(history, number, bytes)
-        } else {
-            history
-        });
+        if matches!(outcome, PutOutcome::Created) {
+            *seen = seen.take().map(|log| log.with_entry(number, bytes));
+        }
         Ok(outcome)
     }
 
@@ -194,16 +234,17 @@ impl<'a> Guard<'a> {
     }
 
     /// The log as it stands: what was seen, if nothing stands behind it.
-    fn current(&self, seen: Option<History>, key: &ObjectKey) -> Result<History, StoreError> {
+    fn current(&self, seen: Option<Seen>, key: &ObjectKey) -> Result<Seen, StoreError> {
         let (known, signed) = match seen {
-            Some(history) if !self.is_taken(&ObjectKey::Log(history.next))? => return Ok(history),
-            Some(history) => {
+            Some(log) if !self.is_taken(&ObjectKey::Log(log.history.next))? => return Ok(log),
+            Some(Seen { history, .. }) => {
                 let signed = Signed::of(&history);
                 (history.leaves, signed)
             }
             None => (Vec::new(), Signed::default()),
         };
-        log::read(self.store, &known, &signed).map_err(|error| match error {
+        let read = log::read(self.store, &known, &signed);
+        read.map(Seen::new).map_err(|error| match error {
             LogError::Store(error) => error,
             other => refused(key, Refusal::NoLog(Box::new(other))),
         })
@@ -212,8 +253,8 @@ impl<'a> Guard<'a> {
     fn check_bundle(&self, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let key = ObjectKey::Bundle(number);
         let mut seen = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let history = self.current(seen.take(), &key)?;
-        if LogBundle::is_right(bytes, number, seen.insert(history)) {
+        let log = self.current(seen.take(), &key)?;
+        if LogBundle::is_right(bytes, number, &seen.insert(log).history) {
             Ok(())
         } else {
             Err(refused(&key, Refusal::OtherObjects))
@@ -232,18 +273,6 @@ impl<'a> Guard<'a> {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Whether an entry states the log that it is to stand in.
-///
-/// What stood where there is no valid entry now, its writer may remember and the server
-/// can't know. Damage must not stop writers, so there readers alone compare.
-fn continues(history: &History, header: &Header) -> bool {
-    let number = header.number;
-    let leaf = header.previous == log::leaf_before(history, number)
-        || !history.entries.contains_key(&(number - 1));
-    let root = Some(header.root) == history.root_at(number) || !history.problems.is_empty();
-    leaf && root
 }
 
 fn refused(key: &ObjectKey, refusal: Refusal) -> StoreError {
