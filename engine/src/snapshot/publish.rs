@@ -164,10 +164,10 @@ impl<S: AppendStore + ?Sized> Publishing<'_, S> {
             for pack in packs {
                 let pack = finish(pack, tell);
                 on_their_way.push_back(scope.spawn(move || put(store, pack)));
-                if on_their_way.len() == at_once {
-                    on_their_way
-                        .pop_front()
-                        .map_or(Ok(()), |put| self.await_put(put))?;
+                if on_their_way.len() == at_once
+                    && let Some(first) = on_their_way.pop_front()
+                {
+                    self.await_put(first)?;
                 }
             }
             on_their_way

@@ -26,12 +26,11 @@ use indelible_format::name::{Name, Pattern};
 use indelible_format::policy::{LockMode, Promise};
 use indelible_format::rights::Rights;
 use indelible_format::secret::SecretKey;
-use zeroize::Zeroizing;
 
 use crate::support::tree::Insider;
 use crate::support::{
     CHUNKER, Fixture, Forged, attest, draft_at, forge_snapshot, key_file, key_request,
-    new_repository, noise, restore_stream, rows, snapshot_at, take_stream, verify_with,
+    new_repository, noise, recovery, restore_stream, rows, snapshot_at, take_stream, verify_with,
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -96,8 +95,7 @@ impl<'s, S: Site> Drill<'s, S> {
         store.lock_new(LockMode::Compliance, DAY_MS);
         let new = new_repository(&env, CHUNKER);
         new.create(&store).expect("the store is fit");
-        let recovery = "correct horse battery staple".to_owned();
-        let recovery = Credential::Passphrase(Zeroizing::new(recovery));
+        let recovery = recovery();
         let mut admin = Repository::open(&store, None, &recovery, env).expect("it opens");
         if store.capabilities().locks {
             let promise = Promise {

@@ -94,7 +94,7 @@ impl Fixture {
             store,
             clock,
             env,
-            recovery: Credential::Passphrase(Zeroizing::new(PASSPHRASE.to_owned())),
+            recovery: recovery(),
             bundle: new.bundle().clone(),
         }
     }
@@ -151,6 +151,11 @@ impl Fixture {
     pub(crate) fn verify(&self, level: Level) -> Report {
         verify_with(&self.open(), level)
     }
+}
+
+/// The fixtures' passphrase.
+pub(crate) fn recovery() -> Credential {
+    Credential::Passphrase(Zeroizing::new(PASSPHRASE.to_owned()))
 }
 
 /// A repository that is not created yet, which the fixtures' passphrase opens.

@@ -71,7 +71,6 @@ impl Told<'_> {
             measured: Some(measured),
         };
         let peaks = self.measured.iter().flatten().map(|samples| peak(samples));
-        let apart = |place: usize| wall(&self.apart[0]) / wall(&self.apart[place]);
         let mut marks = vec![
             mark(
                 "First snapshot in S3: speed of one in a directory",
@@ -103,7 +102,7 @@ impl Told<'_> {
                 "First snapshot in S3, apart: speed of one in a directory",
                 Bound::AtLeast(0.8),
                 "x",
-                apart(2),
+                wall(&self.apart[0]) / wall(&self.apart[2]),
             ));
         }
         marks

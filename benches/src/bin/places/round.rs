@@ -137,8 +137,8 @@ impl Bench {
             eprintln!("one core: the servers can't have one of their own");
             return Ok(());
         }
-        self.sshd.pin(last)?;
-        self.weed.pin(last)?;
+        self.sshd.server.pin(last)?;
+        self.weed.server.pin(last)?;
         self.cores = Some(format!("0-{}", last - 1));
         for round in 0..rounds {
             for (at, name) in PLACES.iter().enumerate() {

@@ -20,7 +20,7 @@ const CREDENTIALS: (&str, &str) = ("AKBENCH", "of no use to anybody");
 const BUCKET: &str = "bench";
 
 /// A running server. Dropping it stops it, and no other.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
     /// Starts it, and waits until somebody listens on its port.
@@ -46,7 +46,11 @@ impl Server {
     }
 
     /// Leaves it only this core, and whatever it starts from now on.
-    fn pin(&self, core: usize) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If that can't be done.
+    pub(crate) fn pin(&self, core: usize) -> anyhow::Result<()> {
         let mut taskset = Command::new("taskset");
         taskset.args(["--all-tasks", "--cpu-list", "--pid", &core.to_string()]);
         let output = taskset.arg(self.0.id().to_string()).output();
@@ -81,7 +85,7 @@ fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
 
 /// A server of ssh whose only account serves one directory at a time.
 pub(crate) struct Sshd {
-    server: Server,
+    pub(crate) server: Server,
     dir: PathBuf,
     port: u16,
 }
@@ -133,15 +137,6 @@ impl Sshd {
         })
     }
 
-    /// Leaves it only this core.
-    ///
-    /// # Errors
-    ///
-    /// If that can't be done.
-    pub(crate) fn pin(&self, core: usize) -> anyhow::Result<()> {
-        self.server.pin(core)
-    }
-
     /// Serves this directory from now on.
     pub(crate) fn serve(&self, repository: &Path) -> anyhow::Result<()> {
         let link = self.dir.join("served");
@@ -162,7 +157,7 @@ impl Sshd {
 
 /// SeaweedFS with one bucket.
 pub(crate) struct Weed {
-    server: Server,
+    pub(crate) server: Server,
     port: u16,
 }
 
@@ -209,15 +204,6 @@ impl Weed {
         let weed = Self { server, port };
         weed.make_bucket()?;
         Ok(weed)
-    }
-
-    /// Leaves it only this core.
-    ///
-    /// # Errors
-    ///
-    /// If that can't be done.
-    pub(crate) fn pin(&self, core: usize) -> anyhow::Result<()> {
-        self.server.pin(core)
     }
 
     /// Makes the bucket, as soon as the server can.

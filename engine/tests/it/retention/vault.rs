@@ -13,10 +13,10 @@ use indelible_format::attest::Level;
 use indelible_format::name::Pattern;
 use indelible_format::policy::Promise;
 use indelible_format::rights::Rights;
-use zeroize::Zeroizing;
 
 use crate::support::{
-    CHUNKER, START_UNIX_MS, key_file, key_request, new_repository, snapshot_at, verify_with,
+    CHUNKER, START_UNIX_MS, key_file, key_request, new_repository, recovery, snapshot_at,
+    verify_with,
 };
 
 pub(super) const DAY_MS: u64 = 86_400_000;
@@ -39,12 +39,11 @@ impl Vault {
         let store = MemoryStore::locking(Arc::clone(&clock) as _, DAY_MS);
         let new = new_repository(&env, CHUNKER);
         new.create(&store).expect("the store is empty");
-        let passphrase = "correct horse battery staple".to_owned();
         let vault = Self {
             store,
             clock,
             env,
-            recovery: Credential::Passphrase(Zeroizing::new(passphrase)),
+            recovery: recovery(),
         };
         if !promises.is_empty() {
             let stated = vault.open().promise(None, &promised(promises));

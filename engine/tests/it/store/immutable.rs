@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indelible_engine::env::{Env, OsEntropy};
-use indelible_engine::keys::Credential;
 use indelible_engine::progress::Silent;
 use indelible_engine::repository::Repository;
 use indelible_engine::store::conformance::{self, Subject};
@@ -22,9 +21,10 @@ use indelible_format::ids::PackId;
 use indelible_format::name::Pattern;
 use indelible_format::policy::{LockMode, Promise};
 use tempfile::TempDir;
-use zeroize::Zeroizing;
 
-use crate::support::{CHUNKER, new_repository, restore_stream, rows, take_stream, verify_with};
+use crate::support::{
+    CHUNKER, new_repository, recovery, restore_stream, rows, take_stream, verify_with,
+};
 
 /// A store in a directory of its own, whose flags are cleared in the end.
 struct Place {
@@ -212,8 +212,7 @@ fn missing_flags_are_told_and_set() {
     let env = Env::system();
     let new = new_repository(&env, CHUNKER);
     new.create(&place.store).expect("it is empty");
-    let passphrase = "correct horse battery staple".to_owned();
-    let recovery = Credential::Passphrase(Zeroizing::new(passphrase));
+    let recovery = recovery();
     let opened = || Repository::open(&place.store, None, &recovery, env.clone()).expect("it opens");
     let promise = Promise {
         pattern: Pattern::all(),

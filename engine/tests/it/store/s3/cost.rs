@@ -15,13 +15,12 @@ use indelible_format::attest::Level;
 use indelible_format::ids::LogHash;
 use indelible_format::rights::Rights;
 use tempfile::TempDir;
-use zeroize::Zeroizing;
 
 use super::{PATIENCE, PREFIX, Stage, open};
 use crate::log_bundles::long;
 use crate::support::{
-    CHUNKER, key_file, key_request, new_repository, noise, object, restore_stream, take_stream,
-    verify_with,
+    CHUNKER, key_file, key_request, new_repository, noise, object, recovery, restore_stream,
+    take_stream, verify_with,
 };
 
 /// A repository in S3, a host's key for it, and what the host keeps.
@@ -45,8 +44,7 @@ impl Site {
         new_repository(&env, CHUNKER)
             .create(&stage.store)
             .expect("the store is empty");
-        let recovery = "correct horse battery staple".to_owned();
-        let recovery = Credential::Passphrase(Zeroizing::new(recovery));
+        let recovery = recovery();
         let mut repository =
             Repository::open(&stage.store, None, &recovery, env.clone()).expect("it opens");
         let added = repository.add_key(key_request(Rights::WRITE, &["*"]));

@@ -14,12 +14,11 @@ use indelible_format::attest::Level;
 use indelible_format::name::Pattern;
 use indelible_format::policy::{LockMode, Promise};
 use rusty_s3::Method;
-use zeroize::Zeroizing;
 
 use super::{ADMIN, LOCKING, WRITER, Weed};
 use crate::drill::{Site, Who, objects, run};
 use crate::support::{
-    CHUNKER, new_repository, noise, restore_stream, rows, take_stream, verify_with,
+    CHUNKER, new_repository, noise, recovery, restore_stream, rows, take_stream, verify_with,
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -63,9 +62,9 @@ impl Vault {
         store.lock_new(LockMode::Compliance, DAY_MS);
         let new = new_repository(&Env::system(), CHUNKER);
         new.create(store).expect("the bucket is fit");
-        let recovery = "correct horse battery staple".to_owned();
-        let recovery = Credential::Passphrase(Zeroizing::new(recovery));
-        let vault = Self { recovery };
+        let vault = Self {
+            recovery: recovery(),
+        };
         let promise = Promise {
             pattern: Pattern::all(),
             retain_ms: 35 * DAY_MS,
